@@ -1,0 +1,170 @@
+"""Named settings of well-known implementations, each with its source, and ``course``, our own.
+
+A preset fixes everything in the loss that two implementations may differ in. For activations F, Grams G
+(already over ``gram_divisor``) and a style layer with N channels the total is
+
+    content_weight * sum_l c_l * content_factor * D(F_l, P_l)
+  + style_weight   * sum_l s_l * style_factor / N_l^channel_power * D(G_l, A_l)
+  + tv_weight      * TV(image * factor of the preprocessing)
+
+where D is the sum, the mean or the relative sum of squares (``content_reduction``, ``style_reduction``).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from .errors import SettingError
+
+RELU_1 = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+
+def _each(layers: tuple[str, ...], weight: float = 1.0) -> dict[str, float]:
+    return dict.fromkeys(layers, weight)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Layers, weights and conventions of one implementation; see the module's formula.
+
+    ``style_layers`` and ``content_layers`` map layer names to layer weights. ``start`` is "content",
+    "content+noise", "noise" or "grey"; ``optimizer`` "lbfgs", "adam" or "sign"; ``steps`` counts
+    evaluations of loss and gradient.
+    """
+
+    name: str
+    source: str
+    content_layers: Mapping[str, float]
+    style_layers: Mapping[str, float]
+    content_weight: float
+    style_weight: float
+    tv_weight: float = 0.0
+    tv_power: int = 1
+    tv_reduction: str = "sum"
+    content_reduction: str = "mean"
+    content_factor: float = 1.0
+    style_reduction: str = "mean"
+    style_factor: float = 1.0
+    channel_power: int = 0
+    gram_divisor: str = "hw"
+    preprocessing: str = "imagenet"
+    pooling: str = "max"
+    rescale: bool = False
+    start: str = "content"
+    optimizer: str = "lbfgs"
+    learning_rate: float | None = None
+    history: int = 20
+    steps: int = 500
+    notes: str = field(default="", compare=False)
+
+    def but(self, **changes: object) -> Preset:
+        """The same preset with some fields replaced (None leaves a field as it is)."""
+        unknown = set(changes) - set(self.__dataclass_fields__)
+        if unknown:
+            raise SettingError(f"a preset has no field {sorted(unknown)[0]!r}.")
+        return replace(self, **{k: v for k, v in changes.items() if v is not None})
+
+
+PRESETS: dict[str, Preset] = {
+    p.name: p
+    for p in (
+        Preset(
+            "course",
+            "this course: each loss over its target's own energy, so that one weight means the same for every "
+            "extractor, layer and picture size",
+            content_layers=_each(("relu4_2",)),
+            style_layers=_each(RELU_1, 0.2),
+            content_weight=1e2,
+            style_weight=1e4,
+            tv_weight=1e1,
+            tv_power=2,
+            tv_reduction="mean",
+            content_reduction="relative",
+            style_reduction="relative",
+            pooling="avg",
+            steps=300,
+        ),
+        Preset(
+            "gatys2016",
+            "Gatys, Ecker, Bethge: Image Style Transfer Using Convolutional Neural Networks (CVPR 2016), eqs. 1 to 7, "
+            "and arXiv:1508.06576",
+            content_layers=_each(("relu4_2",)),
+            style_layers=_each(RELU_1, 0.2),
+            content_weight=1.0,
+            style_weight=1e3,
+            content_reduction="sum",
+            content_factor=0.5,
+            style_factor=0.25,  # 1/(4 N^2 M^2) sum (G - A)^2 is a quarter of the mean over N^2 of Grams over M
+            preprocessing="caffe255",
+            pooling="avg",
+            start="noise",
+            notes="alpha/beta = 1e-3 as in figure 3; their weights are scaled to mean activation 1. Where the two "
+            "pictures differ in size, each Gram matrix is divided by its own M.",
+        ),
+        Preset(
+            "gatys_pytorch",
+            "leongatys/PytorchNeuralStyleTransfer, NeuralStyleTransfer.ipynb",
+            content_layers=_each(("relu4_2",)),
+            style_layers=_each(RELU_1, 1e3),
+            content_weight=1.0,
+            style_weight=1.0,
+            channel_power=2,  # its weights are 1e3 / n^2 for n = 64, 128, 256, 512, 512
+            preprocessing="caffe255",
+            notes="weights scaled to mean activation 1; starts from the content.",
+        ),
+        Preset(
+            "pytorch_tutorial",
+            "pytorch.org, Neural Transfer Using PyTorch (A. Jacq)",
+            content_layers=_each(("conv2_2",)),
+            style_layers=_each(("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1")),
+            content_weight=1.0,
+            style_weight=1e6,
+            gram_divisor="chw",
+            history=100,
+            steps=300,
+            notes="its conv_1 to conv_5 count convolutions in sequence, and its conv_4 is conv2_2; all before the ReLU.",
+        ),
+        Preset(
+            "gordicaleksa",
+            "gordicaleksa/pytorch-neural-style-transfer",
+            content_layers=_each(("relu4_2",)),
+            style_layers=_each(RELU_1, 0.2),
+            content_weight=1e5,
+            style_weight=3e4,
+            tv_weight=1.0,
+            style_reduction="sum",
+            gram_divisor="chw",
+            preprocessing="imagenet255",
+            history=100,
+            steps=1000,
+            notes="its content layer is called conv4_2 and is relu4_2: the ReLU behind it works in place.",
+        ),
+        Preset(
+            "neural_style_pt",
+            "ProGamerGov/neural-style-pt",
+            content_layers=_each(("relu4_2",)),
+            style_layers=_each(RELU_1),
+            content_weight=5.0,
+            style_weight=1e2,
+            tv_weight=1e-3,
+            gram_divisor="chw",
+            preprocessing="caffe256",
+            start="grey",
+            history=100,
+            steps=1000,
+            notes="multiplies pictures by 256, not 255; its random start, 0.001 of noise on that scale, is plain grey.",
+        ),
+    )
+}
+
+
+def get_preset(preset: str | Preset) -> Preset:
+    """A preset by name. Raises SettingError with the nearest name."""
+    if isinstance(preset, Preset):
+        return preset
+    if preset not in PRESETS:
+        near = difflib.get_close_matches(preset, PRESETS, n=1, cutoff=0.0)[0]
+        raise SettingError(f"preset {preset!r} is unknown; did you mean {near!r}? There are {', '.join(PRESETS)}.")
+    return PRESETS[preset]

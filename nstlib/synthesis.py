@@ -1,0 +1,411 @@
+"""Pictures by optimisation: reconstruction, texture synthesis and style transfer, in one loop.
+
+``Objective`` knows the targets and measures pictures against them; ``synthesize`` moves the pixels;
+``transfer``, ``texture`` and ``reconstruct`` put the two together.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from .errors import ImageError, SettingError
+from .images import resize
+from .losses import content_loss, gram_matrix, style_loss, total_variation
+from .presets import Preset, get_preset
+from .runtime import keep_freed_memory, pick_device
+from .vgg import PREPROCESSING, VGGFeatures
+
+STARTS = ("content", "content+noise", "noise", "grey")
+OPTIMIZERS = ("lbfgs", "adam", "sign")
+LEARNING_RATE = {"lbfgs": 1.0, "adam": 0.02, "sign": 0.005}
+"""Default step sizes; for "adam" and "sign" in units of the pixels' range [0, 1]."""
+
+
+@dataclass
+class Record:
+    """One evaluation: losses before and after the weights, and the picture on demand.
+
+    content, style: loss by layer before layer weights and content or style weight.
+    content_total, style_total, tv_total: what each term adds to ``total``. Sums over a batch.
+    """
+
+    step: int
+    seconds: float
+    total: float
+    content_total: float
+    style_total: float
+    tv_total: float
+    content: dict[str, float]
+    style: dict[str, float]
+    note: str = ""
+    _picture: Callable[[], Tensor] | None = field(default=None, repr=False)
+
+    @property
+    def image(self) -> Tensor:
+        """A copy of the picture that was measured, (N, 3, H, W) on the CPU. Only valid inside the callback."""
+        if self._picture is None:
+            raise SettingError("the picture of a record is only there inside the callback; copy it there.")
+        return self._picture()
+
+    def as_dict(self) -> dict:
+        return {k: v for k, v in asdict(self).items() if k != "_picture"}
+
+
+@dataclass
+class Result:
+    """The best picture found, (N, 3, H, W) in [0, 1] on the CPU, and how it came about.
+
+    stopped: "finished", "interrupted" (Ctrl-C), "callback" (it returned False) or "diverged" (the guard gave up).
+    rollbacks: how often the guard went back to the last good picture.
+    """
+
+    image: Tensor
+    records: list[Record]
+    seconds: float
+    stopped: str
+    rollbacks: int
+    settings: dict = field(default_factory=dict)
+
+    @property
+    def best(self) -> Record:
+        return min(self.records, key=lambda r: r.total if math.isfinite(r.total) else math.inf)
+
+    def report(self) -> dict:
+        """Settings, losses and seconds as plain data, ready for JSON."""
+        return {
+            "settings": self.settings,
+            "seconds": round(self.seconds, 3),
+            "evaluations": len(self.records),
+            "stopped": self.stopped,
+            "rollbacks": self.rollbacks,
+            "best": self.best.as_dict() if self.records else None,
+            "records": [r.as_dict() for r in self.records],
+        }
+
+
+class Objective:
+    """The total loss of a preset for given targets; call it with images (N, 3, H, W) in [0, 1].
+
+    Targets are computed once, here. ``content`` (N, 3, H, W) or (1, 3, H, W) and ``style`` (any size) may each
+    be None, which leaves that term out.
+    """
+
+    def __init__(
+        self, preset: Preset, features: VGGFeatures, content: Tensor | None = None, style: Tensor | None = None
+    ) -> None:
+        self.preset, self.features = preset, features
+        self.content_layers = dict(preset.content_layers) if content is not None else {}
+        self.style_layers = dict(preset.style_layers) if style is not None else {}
+        if not self.content_layers and not self.style_layers:
+            raise SettingError("there is nothing to match; give a content, a style or both, with at least one layer.")
+        with torch.no_grad():
+            self.content_targets = features(content, self.content_layers) if self.content_layers else {}
+            found = features(style, self.style_layers) if self.style_layers else {}
+            self.style_targets = {n: gram_matrix(f, preset.gram_divisor) for n, f in found.items()}
+        self.style_factors = {
+            n: preset.style_factor / features.channels(n) ** preset.channel_power for n in self.style_layers
+        }
+
+    def terms(self, images: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
+        """Content losses and style losses by layer, and total variation: each (N,), before any weight."""
+        p = self.preset
+        found = self.features(images, [*self.content_layers, *self.style_layers])
+        content = {
+            n: p.content_factor * content_loss(found[n], self.content_targets[n], p.content_reduction)
+            for n in self.content_layers
+        }
+        style = {
+            n: self.style_factors[n]
+            * style_loss(gram_matrix(found[n], p.gram_divisor), self.style_targets[n], p.style_reduction)
+            for n in self.style_layers
+        }
+        if p.tv_weight:
+            tv = total_variation(images * PREPROCESSING[p.preprocessing][0], p.tv_power, p.tv_reduction)
+        else:
+            tv = images.new_zeros(images.shape[0])
+        return content, style, tv
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Total loss of each picture, (N,)."""
+        return self.weigh(*self.terms(images)).sum(0)
+
+    def weigh(self, content: Mapping[str, Tensor], style: Mapping[str, Tensor], tv: Tensor) -> Tensor:
+        """The three weighted parts of the total, (3, N)."""
+        p, zero = self.preset, torch.zeros_like(tv)
+        weighted_content = sum((w * content[n] for n, w in self.content_layers.items()), zero)
+        weighted_style = sum((w * style[n] for n, w in self.style_layers.items()), zero)
+        return torch.stack([p.content_weight * weighted_content, p.style_weight * weighted_style, p.tv_weight * tv])
+
+
+class _DivergedError(Exception):
+    pass
+
+
+def synthesize(
+    objective: Objective,
+    start: Tensor,
+    *,
+    steps: int = 300,
+    optimizer: str = "lbfgs",
+    learning_rate: float | None = None,
+    history: int = 20,
+    callback: Callable[[Record], object] | None = None,
+    progress: bool = False,
+    guard: bool = True,
+) -> Result:
+    """Move the pixels of ``start`` (N, 3, H, W) to make the objective small, for ``steps`` evaluations.
+
+    optimizer: "lbfgs" (torch's, one evaluation an iteration), "adam", or "sign": x - learning_rate * sign(gradient).
+    callback: called with one ``Record`` an evaluation; returning False stops.
+    guard: a loss that is not finite, or ten times the best so far, sends the picture back to the best one with
+        half the step; after eight times in a row without progress the run stops. Each is noted in the record.
+
+    Pixels stay in [0, 1] by projection: where a pixel lies on the border and its gradient points outwards, that
+    component is dropped, and after the step the picture is clamped. The loss itself never sees a clamp, which
+    would stop the gradient of every pixel outside. Ctrl-C gives back the best picture so far.
+    """
+    if optimizer not in OPTIMIZERS:
+        raise SettingError(f"optimizer {optimizer!r} is unknown; use one of {', '.join(OPTIMIZERS)}.")
+    if steps < 1:
+        raise SettingError(f"steps must be at least 1, not {steps}.")
+    rate = LEARNING_RATE[optimizer] if learning_rate is None else learning_rate
+    if start.device.type == "cpu":
+        keep_freed_memory()
+    x = start.detach().clone(memory_format=torch.contiguous_format).clamp_(0, 1).requires_grad_()
+    best, best_total = x.detach().clone(), math.inf
+    records: list[Record] = []
+    begin, rollbacks, in_a_row, note = time.perf_counter(), 0, 0, ""
+    stopped = "finished"
+
+    def evaluate() -> Tensor:
+        nonlocal best_total, note, in_a_row
+        content, style, tv = objective.terms(x)
+        parts = objective.weigh(content, style, tv)
+        total = parts.sum()
+        (x.grad,) = torch.autograd.grad(total, x)
+        with torch.no_grad():
+            outwards = ((x <= 0) & (x.grad > 0)) | ((x >= 1) & (x.grad < 0))
+            x.grad.masked_fill_(outwards, 0)
+            sound = torch.isfinite(x.grad).all()
+            flat = torch.cat([parts.sum(1), *(torch.stack([v.sum() for v in d.values()]) for d in (content, style) if d)])
+            *numbers, sound = [*flat.tolist(), bool(sound)]  # one transfer from the device
+        layers = numbers[3:]
+        record = Record(
+            step=len(records) + 1,
+            seconds=time.perf_counter() - begin,
+            total=sum(numbers[:3]),
+            content_total=numbers[0],
+            style_total=numbers[1],
+            tv_total=numbers[2],
+            content=dict(zip(content, layers)),
+            style=dict(zip(style, layers[len(content) :])),
+            note=note,
+        )
+        note = ""
+        diverged = not (sound and math.isfinite(record.total)) or record.total > 10 * best_total
+        if diverged and guard:
+            record.note = "diverged: back to the best picture with half the step"
+        records.append(record)
+        if record.total < best_total and sound:
+            best_total, in_a_row = record.total, 0
+            best.copy_(x.detach())
+        if callback is not None:
+            record._picture = lambda: x.detach().float().cpu().clone()
+            keep_going = callback(record)
+            record._picture = None
+            if keep_going is False:
+                raise StopIteration
+        if diverged and guard:
+            raise _DivergedError
+        return total.detach()
+
+    mover = _mover(optimizer, x, rate, history)
+    bar = tqdm(total=steps, unit="step", disable=not progress)
+    try:
+        while len(records) < steps:
+            try:
+                mover(evaluate)
+            except _DivergedError:
+                rollbacks, in_a_row = rollbacks + 1, in_a_row + 1
+                if in_a_row > 8 or not math.isfinite(best_total):
+                    stopped = "diverged"
+                    break
+                rate /= 2
+                with torch.no_grad():
+                    x.copy_(best)
+                mover = _mover(optimizer, x, rate, history)
+                note = f"step size now {rate:g}"
+            bar.update()
+            last = records[-1]
+            bar.set_postfix_str(f"content {last.content_total:.4g}, style {last.style_total:.4g}", refresh=False)
+    except KeyboardInterrupt:
+        stopped = "interrupted"
+    except StopIteration:
+        stopped = "callback"
+    finally:
+        bar.close()
+    return Result(best.float().cpu(), records, time.perf_counter() - begin, stopped, rollbacks)
+
+
+def _mover(optimizer: str, x: Tensor, rate: float, history: int) -> Callable[[Callable[[], Tensor]], None]:
+    """A function that evaluates once and moves x once."""
+    if optimizer == "lbfgs":
+        # one evaluation a call; the tolerances are off because a plateau is no reason to stop early
+        inner = torch.optim.LBFGS([x], lr=rate, max_iter=1, history_size=history, tolerance_grad=-1, tolerance_change=-1)
+
+        def move(evaluate: Callable[[], Tensor]) -> None:
+            before = x.detach().clone()
+            with torch.enable_grad():
+                inner.step(evaluate)
+            with torch.no_grad():
+                x.clamp_(0, 1)
+                # tell L-BFGS the step that was really made, or its picture of the curvature is wrong
+                state = inner.state[x]
+                state["d"] = (x - before).flatten() / state["t"]
+
+        return move
+
+    adam = torch.optim.Adam([x], lr=rate) if optimizer == "adam" else None
+
+    def move(evaluate: Callable[[], Tensor]) -> None:
+        evaluate()
+        if adam is not None:
+            adam.step()
+        with torch.no_grad():
+            if adam is None:
+                x.sub_(rate * x.grad.sign())
+            x.clamp_(0, 1)
+
+    return move
+
+
+def make_start(start: str | Tensor, content: Tensor | None, shape: tuple[int, ...], seed: int = 0) -> Tensor:
+    """The first picture, of ``shape`` (N, 3, H, W): "content", "content+noise", "noise" (uniform), "grey", or a picture.
+
+    Noise comes from a generator on the CPU, so that a seed means the same picture on every device.
+    """
+    if isinstance(start, Tensor):
+        picture = resize(start.float(), tuple(shape[2:]))
+        return picture.expand(shape).clone()
+    if start not in STARTS:
+        raise SettingError(f"start {start!r} is unknown; use one of {', '.join(STARTS)}, or a picture.")
+    if start.startswith("content") and content is None:
+        raise SettingError(f"start {start!r} needs a content picture; use 'noise' or 'grey'.")
+    noise = torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+    if start == "noise":
+        return noise
+    if start == "grey":
+        return torch.full(shape, 0.5)
+    picture = content.detach().float().cpu().expand(shape).clone()
+    return picture if start == "content" else 0.6 * picture + 0.4 * noise
+
+
+def paint(
+    content: Tensor | None,
+    style: Tensor | None,
+    shape: tuple[int, ...],
+    preset: str | Preset = "course",
+    *,
+    start: str | Tensor | None = None,
+    seed: int = 0,
+    features: VGGFeatures | None = None,
+    weights: str | None = None,
+    device: str | None = None,
+    precision: str = "auto",
+    callback: Callable[[Record], object] | None = None,
+    progress: bool = False,
+    guard: bool = True,
+    **changes: object,
+) -> Result:
+    """A picture of ``shape`` (N, 3, H, W) that matches a content, a style or both; the options of all below.
+
+    start: see ``make_start``; None takes the preset's. seed: of the noise.
+    features: a network that is already there; else one is made from ``weights``, ``device``, ``precision``
+        and the preset's pooling and preprocessing.
+    callback, progress, guard: see ``synthesize``.
+    changes: fields of the preset to replace: ``steps``, ``content_weight``, ``style_weight``, ``optimizer``,
+        ``content_layers``, ``style_layers`` ...
+
+    Raises ImageError and SettingError for pictures and values that cannot be used.
+    """
+    preset = get_preset(preset).but(**changes)
+    for name, picture in (("content", content), ("style", style)):
+        if picture is not None:
+            _check(picture, name)
+    for name in ("content_weight", "style_weight", "tv_weight"):
+        value = getattr(preset, name)
+        if not (math.isfinite(value) and value >= 0):
+            raise SettingError(f"{name.replace('_', ' ')} must be a number >= 0, not {value}.")
+    if features is None:
+        features = VGGFeatures(
+            weights=weights, pooling=preset.pooling, rescale=preset.rescale, precision=precision,
+            device=pick_device(device), preprocessing=preset.preprocessing,
+        )  # fmt: skip
+    home = features.gain.device
+    first = make_start(preset.start if start is None else start, content, shape, seed).to(home)
+    targets = (None if t is None else t.float().to(home) for t in (content, style))
+    result = synthesize(
+        Objective(preset, features, *targets), first, steps=preset.steps, optimizer=preset.optimizer,
+        learning_rate=preset.learning_rate, history=preset.history,
+        callback=callback, progress=progress, guard=guard,
+    )  # fmt: skip
+    result.settings = {
+        **asdict(preset),
+        "start": "a picture" if isinstance(start, Tensor) else start or preset.start,
+        "size": [shape[3], shape[2]],
+        "seed": seed,
+        "weights": features.source,
+        "device": str(home),
+        "precision": str(features.dtype).removeprefix("torch."),
+    }
+    return result
+
+
+def transfer(content: Tensor, style: Tensor, preset: str | Preset = "course", **options: object) -> Result:
+    """The content of one picture in the style of another (Gatys et al. 2016). ``options``: see ``paint``.
+
+    content (N, 3, H, W) and style (1, 3, h, w), RGB in [0, 1], of any two sizes; the style is brought to the
+    content's long side, so that its strokes have the size they have in the painting.
+    """
+    _check(content, "content")
+    _check(style, "style")
+    return paint(content, resize(style, max(content.shape[2:])), tuple(content.shape), preset, **options)
+
+
+def texture(
+    style: Tensor, size: tuple[int, int] | None = None, preset: str | Preset = "course", **options: object
+) -> Result:
+    """A new picture with the texture of ``style`` (Gatys et al. 2015). ``options``: see ``paint``.
+
+    ``size`` is (height, width), by default the style's own; the start is noise unless ``options`` say otherwise.
+    """
+    _check(style, "style")
+    shape = (style.shape[0], 3, *(size or style.shape[2:]))
+    return paint(None, style, shape, preset, **{"start": "noise", **options})
+
+
+def reconstruct(
+    content: Tensor, layer: str | Mapping[str, float], preset: str | Preset = "course", **options: object
+) -> Result:
+    """A picture with the activations of ``content`` at ``layer``, a name or names with weights, from noise.
+
+    Mahendran and Vedaldi 2015; Gatys et al. 2016, figure 1. ``options``: see ``paint``.
+    """
+    _check(content, "content")
+    layers = {layer: 1.0} if isinstance(layer, str) else dict(layer)
+    options = {"start": "noise", "content_layers": layers, **options}
+    return paint(content, None, tuple(content.shape), preset, **options)
+
+
+def _check(picture: Tensor, name: str) -> None:
+    if picture.dim() != 4 or picture.shape[1] != 3:
+        raise ImageError(f"the {name} has the shape (N, 3, H, W), not {tuple(picture.shape)}.")
+    if not torch.isfinite(picture).all():
+        raise ImageError(f"the {name} holds values that are not finite; load it again.")
