@@ -10,8 +10,9 @@ __version__ = "0.1.0"
 from .errors import ImageError, LayerError, NstError, SettingError, WeightsError
 from .images import load, resize, save, side_by_side
 from .losses import content_loss, gram_matrix, style_loss, total_variation
+from .objective import Objective
 from .presets import PRESETS, Preset, get_preset
-from .synthesis import Objective, Record, Result, paint, reconstruct, synthesize, texture, transfer
+from .synthesis import Record, Result, paint, reconstruct, synthesize, texture, transfer
 from .vgg import VGGFeatures, classify, default_weights, layer_names
 
 __all__ = [

@@ -166,5 +166,7 @@ def get_preset(preset: str | Preset) -> Preset:
         return preset
     if preset not in PRESETS:
         near = difflib.get_close_matches(preset, PRESETS, n=1, cutoff=0.0)[0]
-        raise SettingError(f"preset {preset!r} is unknown; did you mean {near!r}? There are {', '.join(PRESETS)}.")
+        raise SettingError(
+            f"preset {preset!r} is unknown; did you mean {near!r}? There are {', '.join(PRESETS)}."
+        )
     return PRESETS[preset]

@@ -1,7 +1,7 @@
 """Pictures by optimisation: reconstruction, texture synthesis and style transfer, in one loop.
 
-``Objective`` knows the targets and measures pictures against them; ``synthesize`` moves the pixels;
-``transfer``, ``texture`` and ``reconstruct`` put the two together.
+``synthesize`` moves the pixels to make an ``Objective`` small; ``paint`` puts network, objective and loop
+together, and ``transfer``, ``texture`` and ``reconstruct`` are its three uses.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from tqdm.auto import tqdm
 
 from .errors import ImageError, SettingError
 from .images import resize
-from .losses import content_loss, gram_matrix, style_loss, total_variation
+from .objective import Objective
 from .presets import Preset, get_preset
 from .runtime import keep_freed_memory, pick_device
-from .vgg import PREPROCESSING, VGGFeatures
+from .vgg import VGGFeatures
 
 STARTS = ("content", "content+noise", "noise", "grey")
 OPTIMIZERS = ("lbfgs", "adam", "sign")
@@ -90,60 +90,6 @@ class Result:
         }
 
 
-class Objective:
-    """The total loss of a preset for given targets; call it with images (N, 3, H, W) in [0, 1].
-
-    Targets are computed once, here. ``content`` (N, 3, H, W) or (1, 3, H, W) and ``style`` (any size) may each
-    be None, which leaves that term out.
-    """
-
-    def __init__(
-        self, preset: Preset, features: VGGFeatures, content: Tensor | None = None, style: Tensor | None = None
-    ) -> None:
-        self.preset, self.features = preset, features
-        self.content_layers = dict(preset.content_layers) if content is not None else {}
-        self.style_layers = dict(preset.style_layers) if style is not None else {}
-        if not self.content_layers and not self.style_layers:
-            raise SettingError("there is nothing to match; give a content, a style or both, with at least one layer.")
-        with torch.no_grad():
-            self.content_targets = features(content, self.content_layers) if self.content_layers else {}
-            found = features(style, self.style_layers) if self.style_layers else {}
-            self.style_targets = {n: gram_matrix(f, preset.gram_divisor) for n, f in found.items()}
-        self.style_factors = {
-            n: preset.style_factor / features.channels(n) ** preset.channel_power for n in self.style_layers
-        }
-
-    def terms(self, images: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
-        """Content losses and style losses by layer, and total variation: each (N,), before any weight."""
-        p = self.preset
-        found = self.features(images, [*self.content_layers, *self.style_layers])
-        content = {
-            n: p.content_factor * content_loss(found[n], self.content_targets[n], p.content_reduction)
-            for n in self.content_layers
-        }
-        style = {
-            n: self.style_factors[n]
-            * style_loss(gram_matrix(found[n], p.gram_divisor), self.style_targets[n], p.style_reduction)
-            for n in self.style_layers
-        }
-        if p.tv_weight:
-            tv = total_variation(images * PREPROCESSING[p.preprocessing][0], p.tv_power, p.tv_reduction)
-        else:
-            tv = images.new_zeros(images.shape[0])
-        return content, style, tv
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Total loss of each picture, (N,)."""
-        return self.weigh(*self.terms(images)).sum(0)
-
-    def weigh(self, content: Mapping[str, Tensor], style: Mapping[str, Tensor], tv: Tensor) -> Tensor:
-        """The three weighted parts of the total, (3, N)."""
-        p, zero = self.preset, torch.zeros_like(tv)
-        weighted_content = sum((w * content[n] for n, w in self.content_layers.items()), zero)
-        weighted_style = sum((w * style[n] for n, w in self.style_layers.items()), zero)
-        return torch.stack([p.content_weight * weighted_content, p.style_weight * weighted_style, p.tv_weight * tv])
-
-
 class _DivergedError(Exception):
     pass
 
@@ -189,12 +135,15 @@ def synthesize(
         content, style, tv = objective.terms(x)
         parts = objective.weigh(content, style, tv)
         total = parts.sum()
-        (x.grad,) = torch.autograd.grad(total, x)
+        (gradient,) = torch.autograd.grad(total, x)
+        x.grad = gradient.contiguous()  # L-BFGS flattens it as a view
         with torch.no_grad():
             outwards = ((x <= 0) & (x.grad > 0)) | ((x >= 1) & (x.grad < 0))
             x.grad.masked_fill_(outwards, 0)
             sound = torch.isfinite(x.grad).all()
-            flat = torch.cat([parts.sum(1), *(torch.stack([v.sum() for v in d.values()]) for d in (content, style) if d)])
+            flat = torch.cat(
+                [parts.sum(1), *(torch.stack([v.sum() for v in d.values()]) for d in (content, style) if d)]
+            )
             *numbers, sound = [*flat.tolist(), bool(sound)]  # one transfer from the device
         layers = numbers[3:]
         record = Record(
@@ -244,7 +193,9 @@ def synthesize(
                 note = f"step size now {rate:g}"
             bar.update()
             last = records[-1]
-            bar.set_postfix_str(f"content {last.content_total:.4g}, style {last.style_total:.4g}", refresh=False)
+            bar.set_postfix_str(
+                f"content {last.content_total:.4g}, style {last.style_total:.4g}", refresh=False
+            )
     except KeyboardInterrupt:
         stopped = "interrupted"
     except StopIteration:
@@ -258,7 +209,9 @@ def _mover(optimizer: str, x: Tensor, rate: float, history: int) -> Callable[[Ca
     """A function that evaluates once and moves x once."""
     if optimizer == "lbfgs":
         # one evaluation a call; the tolerances are off because a plateau is no reason to stop early
-        inner = torch.optim.LBFGS([x], lr=rate, max_iter=1, history_size=history, tolerance_grad=-1, tolerance_change=-1)
+        inner = torch.optim.LBFGS(
+            [x], lr=rate, max_iter=1, history_size=history, tolerance_grad=-1, tolerance_change=-1
+        )
 
         def move(evaluate: Callable[[], Tensor]) -> None:
             before = x.detach().clone()

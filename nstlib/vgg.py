@@ -37,7 +37,7 @@ IMAGENET = "imagenet"
 
 
 def default_weights() -> str:
-    """"imagenet" at the scale "gpu", else "compact": the scale alone decides, never what lies in a cache."""
+    """ "imagenet" at the scale "gpu", else "compact": the scale alone decides, never what lies in a cache."""
     return IMAGENET if scale() == "gpu" else COMPACT
 
 
@@ -85,15 +85,21 @@ class VGGFeatures(nn.Module):
         if pooling not in ("max", "avg"):
             raise SettingError(f"pooling {pooling!r} is unknown; use 'max' or 'avg'.")
         if preprocessing not in PREPROCESSING:
-            raise SettingError(f"preprocessing {preprocessing!r} is unknown; use one of {', '.join(PREPROCESSING)}.")
+            raise SettingError(
+                f"preprocessing {preprocessing!r} is unknown; use one of {', '.join(PREPROCESSING)}."
+            )
         weights = default_weights() if weights is None else weights
         self.arch, self.pooling, self.preprocessing = arch, pooling, preprocessing
-        self.source = weights if isinstance(weights, str) else "a file" if isinstance(weights, Path) else "a dictionary"
+        self.source = (
+            weights if isinstance(weights, str) else "a file" if isinstance(weights, Path) else "a dictionary"
+        )
         device = torch.device(device)
         self.dtype = pick_precision(precision, device)
         factor, mean, std = PREPROCESSING[preprocessing]
         self.register_buffer("gain", factor / torch.tensor(std).view(1, 3, 1, 1))
-        self.register_buffer("shift", torch.tensor(mean).view(1, 3, 1, 1) / torch.tensor(std).view(1, 3, 1, 1))
+        self.register_buffer(
+            "shift", torch.tensor(mean).view(1, 3, 1, 1) / torch.tensor(std).view(1, 3, 1, 1)
+        )
         self.convs = _convolutions(arch, load_state(arch, weights))
         self.convs.requires_grad_(False)
         self.to(device)
@@ -226,7 +232,9 @@ def load_state(arch: str, weights: str | Path | Mapping[str, Tensor]) -> Mapping
         return weights
     if weights == COMPACT:
         if arch != "vgg19":
-            raise WeightsError(f"the compact extractor is a vgg19, not a {arch}; use weights='imagenet' for a {arch}.")
+            raise WeightsError(
+                f"the compact extractor is a vgg19, not a {arch}; use weights='imagenet' for a {arch}."
+            )
         return compact_state()[0]
     if weights == IMAGENET:
         return _fetch_imagenet(arch)
@@ -240,7 +248,9 @@ def load_state(arch: str, weights: str | Path | Mapping[str, Tensor]) -> Mapping
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # both loaders raise many types for a broken file
-        raise WeightsError(f"'{path}' holds no weights that can be read; use safetensors or a plain state dict.") from error
+        raise WeightsError(
+            f"'{path}' holds no weights that can be read; use safetensors or a plain state dict."
+        ) from error
 
 
 def _imagenet_entry(arch: str):  # noqa: ANN202 - a member of torchvision's enumeration

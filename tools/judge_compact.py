@@ -20,7 +20,9 @@ from nstlib.presets import get_preset
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--judge", type=Path, required=True)
     parser.add_argument("--styles", type=Path, required=True)
     parser.add_argument("--contents", type=Path, required=True)
@@ -29,7 +31,9 @@ def main() -> None:
     parser.add_argument("--texture-steps", type=int, default=300)
     parser.add_argument("--transfer-steps", type=int, default=200)
     parser.add_argument("--out", type=Path, default=Path("out/judge"))
-    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="fields of the preset to change")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="FIELD=VALUE", help="fields of the preset to change"
+    )
     args = parser.parse_args()
     if not args.judge.exists():
         raise SystemExit(f"{args.judge} is not there; nothing was measured")
@@ -49,14 +53,26 @@ def main() -> None:
         result = texture(load(style, args.size), preset=preset, features=features, steps=args.texture_steps)
         path = save(result.image, args.out / f"texture_{style.stem}.png")
         seen = judge.distances(style, path, weights=known)
-        rows.append({"kind": "texture", "style": style.stem, **seen, "seconds": time.perf_counter() - started})
+        rows.append(
+            {"kind": "texture", "style": style.stem, **seen, "seconds": time.perf_counter() - started}
+        )
         print(json.dumps(rows[-1]), flush=True)
         textures.append(path)
         for content in contents:
-            result = transfer(load(content, args.size), load(style), preset, features=features, steps=args.transfer_steps)
+            result = transfer(
+                load(content, args.size), load(style), preset, features=features, steps=args.transfer_steps
+            )
             path = save(result.image, args.out / f"{content.stem}_{style.stem}.png")
             seen = judge.distances(style, path, content, weights=known)
-            rows.append({"kind": "transfer", "style": style.stem, "of": content.stem, **seen, "seconds": result.seconds})
+            rows.append(
+                {
+                    "kind": "transfer",
+                    "style": style.stem,
+                    "of": content.stem,
+                    **seen,
+                    "seconds": result.seconds,
+                }
+            )
             print(json.dumps(rows[-1]), flush=True)
             transfers.append(path)
     mean = {
@@ -67,10 +83,16 @@ def main() -> None:
     }  # fmt: skip
     (args.out / "judge.json").write_text(json.dumps({"mean": mean, "rows": rows}, indent=1))
     print(json.dumps(mean))
-    save(side_by_side([load(p) for p in textures], [p.stem for p in styles], height=256), args.out / "textures.png")
+    save(
+        side_by_side([load(p) for p in textures], [p.stem for p in styles], height=256),
+        args.out / "textures.png",
+    )
     for i, content in enumerate(contents):
         shown = [load(p) for p in transfers[i :: len(contents)]]
-        save(side_by_side(shown, [p.stem for p in styles], height=256), args.out / f"transfers_{content.stem}.png")
+        save(
+            side_by_side(shown, [p.stem for p in styles], height=256),
+            args.out / f"transfers_{content.stem}.png",
+        )
 
 
 if __name__ == "__main__":

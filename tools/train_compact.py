@@ -71,7 +71,9 @@ class Student(nn.Module):
             before = width
         self.head = nn.Linear(before, classes) if classes else None
 
-    def forward(self, x: Tensor, first: str = "conv1_1", last: str = "conv5_4", pool: str = "max") -> dict[str, Tensor]:
+    def forward(
+        self, x: Tensor, first: str = "conv1_1", last: str = "conv5_4", pool: str = "max"
+    ) -> dict[str, Tensor]:
         out: dict[str, Tensor] = {}
         for name in NAMES[NAMES.index(first) : NAMES.index(last) + 1]:
             if name.endswith("_1") and name != "conv1_1":
@@ -113,7 +115,9 @@ def ask_teacher(teacher: dict[str, tuple[Tensor, Tensor]], x: Tensor, pool: str)
     return out
 
 
-def paint(student: Student, styles: Tensor, starts: Tensor, evaluations: int, keep: tuple[int, ...], pool: str) -> list[Tensor]:
+def paint(
+    student: Student, styles: Tensor, starts: Tensor, evaluations: int, keep: tuple[int, ...], pool: str
+) -> list[Tensor]:
     """Pictures on the way from ``starts`` to the textures of ``styles``, by L-BFGS on our Grams."""
     student.eval()
     layers = ("conv1_1", "conv2_1", "conv3_1", "conv3_4")
@@ -164,7 +168,9 @@ def train_features(args: argparse.Namespace) -> None:
     probes = nn.ModuleDict({n: nn.Conv2d(WIDTHS[int(n[4]) - 1], len(teacher[n][1]), 1) for n in MATCHED})
     probes.to(memory_format=CL)
     parameters = [p for n, p in student.named_parameters() if block_of(n) <= 3]
-    optimiser = torch.optim.AdamW([*parameters, *probes.parameters()], lr=args.lr, weight_decay=1e-5, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(
+        [*parameters, *probes.parameters()], lr=args.lr, weight_decay=1e-5, betas=(0.9, 0.98)
+    )
     pool_of_paintings: list[Tensor] = []
     start, step, spent = time.time(), 0, 0.0
     checkpoint = args.out / "features.pt"
@@ -189,7 +195,9 @@ def train_features(args: argparse.Namespace) -> None:
             starts = torch.rand(styles.shape)
             starts[8:] = photos.crops(4, 96, rng)
             pool = ("max", "avg")[int(rng.integers(2))]
-            pool_of_paintings += [p for k in paint(student, styles, starts, 60, (4, 15, 30, 45, 60), pool) for p in k]
+            pool_of_paintings += [
+                p for k in paint(student, styles, starts, 60, (4, 15, 30, 45, 60), pool) for p in k
+            ]
             pool_of_paintings = pool_of_paintings[-600:]
         if step % 3 == 0:
             pick = torch.from_numpy(rng.integers(len(small.images), size=36))
@@ -200,7 +208,7 @@ def train_features(args: argparse.Namespace) -> None:
             chosen = [pool_of_paintings[i] for i in rng.integers(len(pool_of_paintings), size=10)]
             x = torch.cat([torch.stack(chosen), photos.crops(6, 96, rng)])
         x = (make_foreign(shake_colours(x, rng), rng) - MEAN) / STD
-        settled = progress > 0.7  # from here on the statistics stand still, as they will after folding
+        settled = progress > args.settle  # from here on the statistics stand still, as they will after folding
         if settled:
             student.norms.eval()
         pool = "avg" if settled and rng.random() < args.average else "max"
@@ -208,8 +216,12 @@ def train_features(args: argparse.Namespace) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             found = student(x.contiguous(memory_format=CL), last="conv3_4", pool=pool)
             # every third position of the first block, every second of the next: enough, and quick
-            grids = {n: (int(rng.integers(s)), int(rng.integers(s)), s) for n in MATCHED for s in [4 - int(n[4])]}
-            found, wanted = ({n: f[n][:, :, y::s, x::s] for n, (y, x, s) in grids.items()} for f in (found, wanted))
+            grids = {
+                n: (int(rng.integers(s)), int(rng.integers(s)), s) for n in MATCHED for s in [4 - int(n[4])]
+            }
+            found, wanted = (
+                {n: f[n][:, :, y::s, x::s] for n, (y, x, s) in grids.items()} for f in (found, wanted)
+            )
             guesses = {n: probes[n](found[n]) for n in MATCHED}
         loss = 0.0
         for n in MATCHED:
@@ -222,13 +234,34 @@ def train_features(args: argparse.Namespace) -> None:
         optimiser.step()
         step += 1
         if step % 200 == 0:
-            log.append({"step": step, "seconds": round(now), "lr": lr, **{n: round(v, 4) for n, v in means.items()}})
+            log.append(
+                {"step": step, "seconds": round(now), "lr": lr, **{n: round(v, 4) for n, v in means.items()}}
+            )
             print(json.dumps(log[-1]), flush=True)
-            save(checkpoint, {"student": student.state_dict(), "probes": probes.state_dict(),
-                              "optimiser": optimiser.state_dict(), "step": step, "seconds": now, "log": log,
-                              "scale": scale})
-    save(checkpoint, {"student": student.state_dict(), "probes": probes.state_dict(), "scale": scale,
-                      "optimiser": optimiser.state_dict(), "step": step, "seconds": total, "log": log})
+            save(
+                checkpoint,
+                {
+                    "student": student.state_dict(),
+                    "probes": probes.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "step": step,
+                    "seconds": now,
+                    "log": log,
+                    "scale": scale,
+                },
+            )
+    save(
+        checkpoint,
+        {
+            "student": student.state_dict(),
+            "probes": probes.state_dict(),
+            "scale": scale,
+            "optimiser": optimiser.state_dict(),
+            "step": step,
+            "seconds": total,
+            "log": log,
+        },
+    )
 
 
 def train_classes(args: argparse.Namespace) -> None:
@@ -240,7 +273,7 @@ def train_classes(args: argparse.Namespace) -> None:
     student.load_state_dict(state, strict=False)
     deep = [p for n, p in student.named_parameters() if block_of(n) > 3]
     optimiser = torch.optim.SGD(deep, lr=args.lr_classes, momentum=0.9, nesterov=True, weight_decay=1e-3)
-    start, step, best = time.time(), 0, 0.0
+    start, step = time.time(), 0
     total = args.minutes_classes * 60
     log: list[dict] = []
 
@@ -287,9 +320,20 @@ def train_classes(args: argparse.Namespace) -> None:
         optimiser.step()
         step += 1
         if step % 500 == 0:
-            log.append({"step": step, "seconds": round(now), "lr": lr, "loss": round(loss.item(), 4), "top1": accuracy()})
+            log.append(
+                {
+                    "step": step,
+                    "seconds": round(now),
+                    "lr": lr,
+                    "loss": round(loss.item(), 4),
+                    "top1": accuracy(),
+                }
+            )
             print(json.dumps(log[-1]), flush=True)
-            save(args.out / "classes.pt", {"student": student.state_dict(), "classes": small.classes, "log": log})
+            save(
+                args.out / "classes.pt",
+                {"student": student.state_dict(), "classes": small.classes, "log": log},
+            )
     log.append({"step": step, "seconds": round(total), "top1": accuracy()})
     print(json.dumps(log[-1]), flush=True)
     save(args.out / "classes.pt", {"student": student.state_dict(), "classes": small.classes, "log": log})
@@ -303,7 +347,9 @@ def save(path: Path, state: dict) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--teacher", default="imagenet")
     parser.add_argument("--photos", type=Path, nargs="+", required=True)
     parser.add_argument("--labelled", type=Path, nargs="+", required=True)
@@ -313,7 +359,10 @@ def main() -> None:
     parser.add_argument("--minutes-classes", type=float, default=90)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--lr-classes", type=float, default=0.05)
-    parser.add_argument("--average", type=float, default=0.4, help="share of the last batches with average pooling")
+    parser.add_argument(
+        "--average", type=float, default=0.4, help="share of the last batches with average pooling"
+    )
+    parser.add_argument("--settle", type=float, default=0.5, help="share of the time after which statistics stand still")
     parser.add_argument("--no-norm", action="store_true")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,0 +1,48 @@
+# make help lists what there is. Everything runs in .venv; a second run of any target installs nothing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# CI installs the versions of constraints.txt; elsewhere the ranges of pyproject.toml hold.
+CONSTRAINTS := $(if $(CI),-c constraints.txt,)
+NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=180 -p no:cacheprovider
+
+.PHONY: help install demo test lint unit notebooks notebook-tests lab wheel clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(CONSTRAINTS) -e '.[course,dev]'
+	@touch $@
+
+install: $(STAMP)  ## make .venv with all that the course needs
+
+demo: $(STAMP)  ## turn a photo into a painting, in out/
+	@$(BIN)/nst demo -o out/demo.png
+
+test: lint unit notebook-tests  ## lint, unit tests, every notebook at the smoke scale
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest tests
+
+notebook-tests: $(STAMP)
+	NST_SCALE=smoke $(BIN)/python -m pytest $(NBVAL) notebooks/*.ipynb notebooks/solved/*.ipynb
+
+notebooks: $(STAMP)  ## build the notebooks from their sources, executed at the cpu scale
+	$(BIN)/python tools/build_notebooks.py
+
+lab: $(STAMP)  ## open JupyterLab on the notebooks
+	$(BIN)/jupyter lab notebooks
+
+wheel: $(STAMP)
+	$(BIN)/python -m build --wheel -o dist .
+
+clean:  ## remove .venv and what was made
+	rm -rf $(VENV) out dist build *.egg-info

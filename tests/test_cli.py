@@ -1,0 +1,157 @@
+"""The commands as a user types them, in a process of their own where that matters."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+from nstlib import cli, images
+
+
+@pytest.fixture
+def folder(tmp_path, photo, painting):
+    images.save(photo, tmp_path / "photo.png")
+    images.save(painting, tmp_path / "painting.jpg")
+    rgba = images.to_pil(photo).convert("RGBA")
+    rgba.putalpha(128)
+    rgba.save(tmp_path / "alpha.png")
+    Image.fromarray((np.random.default_rng(0).random((40, 50)) * 65535).astype(np.uint16)).save(
+        tmp_path / "grey16.tif"
+    )
+    images.to_pil(photo).resize((300, 200)).save(tmp_path / "whole.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:700])
+    (tmp_path / "text.jpg").write_text("no picture")
+    return tmp_path
+
+
+def run(*words: object) -> int:
+    return cli.main([str(w) for w in words])
+
+
+QUICK = ("--size", 48, "--steps", 3, "--quiet")
+
+
+@pytest.mark.parametrize("content", ["photo.png", "alpha.png", "grey16.tif"])
+def test_transfer(folder, capsys, content):
+    out = folder / "new" / "out.png"
+    assert run("transfer", folder / content, folder / "painting.jpg", "-o", out, *QUICK) == 0
+    assert max(Image.open(out).size) == 48
+    printed = capsys.readouterr()
+    assert str(out) in printed.out
+    assert "extractor: compact" in printed.err
+
+
+def test_report(folder):
+    out = folder / "out.jpg"
+    assert run("transfer", folder / "photo.png", folder / "painting.jpg", "-o", out, "--report", *QUICK) == 0
+    record = json.loads((folder / "out.json").read_text())
+    assert record["settings"]["steps"] == 3
+    assert len(record["records"]) == 3
+    assert record["content"].endswith("photo.png")
+    assert Image.open(folder / "out_sheet.jpg").width > 3 * 300
+
+
+def test_texture_and_options(folder):
+    words = ["--init", "noise", "--content-weight", 5, "--style-weight", 7, "--seed", 4, "--precision", "float32", "--device", "cpu"]  # fmt: skip
+    assert (
+        run(
+            "transfer",
+            folder / "photo.png",
+            folder / "painting.jpg",
+            "-o",
+            folder / "a.png",
+            "--report",
+            *words,
+            *QUICK,
+        )
+        == 0
+    )
+    settings = json.loads((folder / "a.json").read_text())["settings"]
+    assert (settings["content_weight"], settings["style_weight"], settings["seed"]) == (5, 7, 4)
+    assert (settings["start"], settings["precision"]) == ("noise", "float32")
+    assert (
+        run("texture", folder / "painting.jpg", "-o", folder / "b.png", "--preset", "gatys_pytorch", *QUICK)
+        == 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["cut.jpg", "painting.jpg"], "cut off"),
+        (["text.jpg", "painting.jpg"], "not a picture"),
+        (["missing.jpg", "painting.jpg"], "does not exist"),
+        (["photo.png", "."], "is a folder"),
+        (["photo.png", "painting.jpg", "--preset", "gaty"], "did you mean"),
+        (["photo.png", "painting.jpg", "--weights", "none.pth"], "do not exist"),
+        (["photo.png", "painting.jpg", "--size", "3"], "at least 16"),
+        (["photo.png", "painting.jpg", "--size", "99999"], "million"),
+        (["photo.png", "painting.jpg", "--steps", "0"], "at least 1"),
+        (["photo.png", "painting.jpg", "--steps", "many"], "invalid int value"),
+        (["photo.png", "painting.jpg", "--init", "blue"], "neither a picture nor"),
+        (["photo.png", "painting.jpg", "--content-weight", "-3"], ">= 0"),
+        (["photo.png", "painting.jpg", "--device", "cuda:77"], "cannot be used"),
+        (["photo.png", "painting.jpg", "-o", "out.xyz"], "suffix"),
+        (["photo.png"], "required"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(folder, capsys, monkeypatch, words, says):
+    monkeypatch.chdir(folder)
+    words = ["transfer", *words] if "-o" in words else ["transfer", *words, "-o", "out.png"]
+    try:
+        status = run(*words)
+    except SystemExit as stop:
+        status = stop.code
+    lines = [x for x in capsys.readouterr().err.splitlines() if not x.startswith("extractor:")]
+    assert status == 2
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("nst: ")
+    assert says in lines[0]
+    assert not (folder / "out.png").exists()
+
+
+def test_info(capsys, monkeypatch):
+    monkeypatch.setenv("NST_SCALE", "gpu")
+    assert run("info") == 0
+    printed = capsys.readouterr().out
+    assert "imagenet" in printed
+    assert "torch" in printed
+    monkeypatch.setenv("NST_SCALE", "huge")
+    assert run("info") == 2
+
+
+def test_ctrl_c_saves_the_best_picture_so_far(folder):
+    out = folder / "out.png"
+    words = [
+        "transfer",
+        folder / "photo.png",
+        folder / "painting.jpg",
+        "-o",
+        out,
+        "--size",
+        96,
+        "--steps",
+        100000,
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nstlib.cli", *map(str, words)], stderr=subprocess.PIPE, cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    seen = b""
+    while b"style" not in seen:  # the progress bar has shown a loss
+        seen += process.stderr.read(64)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate(timeout=60)[1]
+    assert process.returncode == 0
+    assert b"interrupted after" in rest
+    assert Image.open(out).size == (96, 72)

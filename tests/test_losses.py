@@ -1,0 +1,89 @@
+"""Every loss against its formula, written as loops or einsums."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nstlib import SettingError, content_loss, gram_matrix, style_loss, total_variation
+
+
+@pytest.mark.parametrize(("divisor", "by"), [("hw", 6 * 7), ("chw", 5 * 6 * 7), ("none", 1)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gram_matrix_is_the_inner_product_of_feature_maps(divisor, by, layout):
+    f = torch.randn(2, 5, 6, 7).contiguous(memory_format=layout)
+    wanted = torch.einsum("nihw,njhw->nij", f, f) / by
+    assert torch.allclose(gram_matrix(f, divisor), wanted, rtol=1e-4, atol=1e-5)
+    assert torch.allclose(gram_matrix(f[0], divisor)[0], wanted[0], rtol=1e-4, atol=1e-5)
+
+
+def test_gram_matrix_is_blind_to_positions():
+    f = torch.randn(1, 5, 6, 7)
+    shuffled = f.flatten(2)[:, :, torch.randperm(42)].view(1, 5, 6, 7)
+    assert torch.allclose(gram_matrix(f), gram_matrix(shuffled), atol=1e-6)
+
+
+def test_gram_matrix_in_pieces_is_exact():
+    f = torch.randn(1, 256, 40, 40)  # more positions than one piece holds
+    wanted = torch.einsum("nihw,njhw->nij", f.double(), f.double()) / 1600
+    assert torch.allclose(gram_matrix(f).double(), wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_gram_matrix_gradients(n):
+    f = torch.randn(n, 4, 3, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: gram_matrix(x, "chw"), f)
+    assert torch.autograd.gradgradcheck(lambda x: gram_matrix(x, "chw"), f)
+
+
+def test_gram_matrix_of_bfloat16_is_float32():
+    f = torch.rand(1, 8, 64, 64)
+    gram = gram_matrix(f.bfloat16())
+    assert gram.dtype == torch.float32
+    assert torch.allclose(gram, gram_matrix(f.bfloat16().float()), rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", [content_loss, style_loss])
+def test_reductions(loss):
+    a, b = torch.randn(2, 4, 5, 5), torch.randn(2, 4, 5, 5)
+    if loss is style_loss:
+        a, b = a[:, :, :4, 0], b[:, :, :4, 0]
+    squares = (a - b) ** 2
+    per_picture = squares.flatten(1)
+    assert torch.allclose(loss(a, b), per_picture.sum(1))
+    assert torch.allclose(loss(a, b, "mean"), per_picture.mean(1))
+    assert torch.allclose(loss(a, b, "relative"), per_picture.sum(1) / (b**2).flatten(1).sum(1))
+    assert torch.equal(loss(b, b, "relative"), torch.zeros(2))
+
+
+def test_one_target_for_a_batch():
+    a, b = torch.randn(3, 4, 5, 5), torch.randn(1, 4, 5, 5)
+    assert content_loss(a, b, "relative").shape == (3,)
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_total_variation(power):
+    x = torch.rand(1, 3, 4, 5)
+    total = down = right = 0.0
+    for c in range(3):
+        for i in range(4):
+            for j in range(5):
+                if i < 3:
+                    down += abs(x[0, c, i + 1, j] - x[0, c, i, j]) ** power
+                if j < 4:
+                    right += abs(x[0, c, i, j + 1] - x[0, c, i, j]) ** power
+    total = down + right
+    assert torch.allclose(total_variation(x, power, "sum"), total)
+    assert torch.allclose(total_variation(x, power, "mean"), down / 45 + right / 48)
+
+
+def test_bad_words():
+    f = torch.rand(1, 2, 3, 3)
+    for call in (
+        lambda: gram_matrix(f, "wh"),
+        lambda: content_loss(f, f, "average"),
+        lambda: gram_matrix(f[0, 0]),
+        lambda: total_variation(f, 2, "relative"),
+    ):
+        with pytest.raises(SettingError):
+            call()

@@ -1,0 +1,98 @@
+"""What the package is: small, light to import, and whole as a wheel."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from conftest import ROOT
+
+CODE = sorted((ROOT / "nstlib").rglob("*.py"))
+
+
+def test_the_library_stays_small():
+    lines = {p.name: len(p.read_text().splitlines()) for p in CODE}
+    assert max(lines.values()) <= 400, lines
+    assert sum(lines.values()) <= 2600, sum(lines.values())
+
+
+def test_importing_needs_the_core_only():
+    """With everything of the extras made impossible to import, the library still imports."""
+    tomllib = pytest.importorskip("tomllib")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    names = {"scikit-image": "skimage"}
+    blocked = ["matplotlib", "ipywidgets", "IPython", "skimage", "pycocotools", "pooch", "scipy"]
+    assert {
+        names.get(n, n) for n in ("matplotlib", "ipywidgets", "scikit-image", "pycocotools", "pooch")
+    } <= set(blocked)
+    assert extras["course"]
+    code = f"import sys\nfor n in {blocked!r}: sys.modules[n] = None\nimport nstlib, nstlib.cli\nprint(nstlib.__version__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_public_name_is_documented():
+    import nstlib
+
+    for name in nstlib.__all__:
+        thing = getattr(nstlib, name)
+        if callable(thing):
+            assert (thing.__doc__ or "").strip(), name
+
+
+def test_the_weights_are_light():
+    weights = ROOT / "nstlib" / "weights" / "compact_vgg19.safetensors"
+    assert weights.stat().st_size <= 6_000_000
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "-q",
+        "-w",
+        folder,
+        ROOT,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if "BackendUnavailable" in done.stderr or "No module named 'setuptools'" in done.stderr:
+        pytest.skip("setuptools is not installed here")
+    assert done.returncode == 0, done.stderr
+    return next(folder.glob("*.whl"))
+
+
+def test_the_wheel_is_whole_and_works_alone(wheel, tmp_path, photo, painting):
+    """Unpacked into an empty folder, away from the repository, it paints."""
+    from nstlib import images
+
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        archive.extractall(tmp_path / "site")
+    assert "nstlib/weights/compact_vgg19.safetensors" in names
+    assert not [n for n in names if n.startswith(("tests", "notebooks", "data", "tools"))]
+    images.save(photo, tmp_path / "photo.png")
+    images.save(painting, tmp_path / "painting.png")
+    words = [
+        "transfer",
+        "photo.png",
+        "painting.png",
+        "-o",
+        "out.png",
+        "--size",
+        "48",
+        "--steps",
+        "2",
+        "--quiet",
+    ]
+    code = f"import sys; sys.path.insert(0, 'site'); import nstlib; assert 'site' in nstlib.__file__; from nstlib.cli import main; sys.exit(main({words!r}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.png").exists()

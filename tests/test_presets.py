@@ -1,0 +1,160 @@
+"""Each preset's total loss against its source's formula, computed a second way on random weights.
+
+The second way shares no code with the library: its own forward pass, its own Grams, its own constants.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import random_state
+
+from nstlib import PRESETS, Objective, SettingError, VGGFeatures, get_preset
+
+WIDTHS = (4, 5, 6, 7, 8)
+INDEX = {
+    "conv1_1": 0,
+    "conv1_2": 2,
+    "conv2_1": 5,
+    "conv2_2": 7,
+    "conv3_1": 10,
+    "conv4_1": 19,
+    "conv4_2": 21,
+    "conv5_1": 28,
+}
+RELUS = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
+CAFFE = torch.tensor([123.68, 116.779, 103.939]).view(1, 3, 1, 1)
+
+
+def see(state, x, relu: bool, average: bool):
+    """Activations before or after the ReLU, by torchvision's index of the convolution."""
+    out = {}
+    for i in range(30):
+        if f"features.{i}.weight" in state:
+            x = F.conv2d(x, state[f"features.{i}.weight"], state[f"features.{i}.bias"], padding=1)
+            if not relu:
+                out[i] = x
+        elif f"features.{i - 1}.weight" in state:
+            x = F.relu(x)
+            if relu:
+                out[i - 1] = x
+        else:
+            x = F.avg_pool2d(x, 2) if average else F.max_pool2d(x, 2)
+    return {n: out[i] for n, i in INDEX.items()}
+
+
+def gram(f):
+    v = f[0].reshape(f.shape[1], -1)
+    return v @ v.T
+
+
+def course(state, x, c, s):
+    mean, std = (
+        torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1),
+        torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1),
+    )
+    fx, fc, fs = (see(state, (t - mean) / std, True, True) for t in (x, c, s))
+    content = ((fx["conv4_2"] - fc["conv4_2"]) ** 2).sum() / (fc["conv4_2"] ** 2).sum()
+    style = 0
+    for n in RELUS:
+        g, a = gram(fx[n]) / fx[n][0, 0].numel(), gram(fs[n]) / fs[n][0, 0].numel()
+        style += ((g - a) ** 2).sum() / (a**2).sum() / 5
+    tv = ((x[:, :, 1:] - x[:, :, :-1]) ** 2).mean() + ((x[..., 1:] - x[..., :-1]) ** 2).mean()
+    p = PRESETS["course"]
+    return p.content_weight * content + p.style_weight * style + p.tv_weight * tv
+
+
+def gatys2016(state, x, c, s):
+    fx, fc, fs = (see(state, t * 255 - CAFFE, True, True) for t in (x, c, s))
+    content = 0.5 * ((fx["conv4_2"] - fc["conv4_2"]) ** 2).sum()
+    style = 0
+    for n in RELUS:  # 1/(4 N^2 M^2) sum (G - A)^2, each Gram over its own M
+        channels = fx[n].shape[1]
+        g, a = gram(fx[n]) / fx[n][0, 0].numel(), gram(fs[n]) / fs[n][0, 0].numel()
+        style += 0.2 * ((g - a) ** 2).sum() / (4 * channels**2)
+    return content + 1e3 * style
+
+
+def gatys_pytorch(state, x, c, s):
+    fx, fc, fs = (see(state, t * 255 - CAFFE, True, False) for t in (x, c, s))
+    total = F.mse_loss(fx["conv4_2"], fc["conv4_2"])
+    for n in RELUS:
+        g, a = gram(fx[n]) / fx[n][0, 0].numel(), gram(fs[n]) / fs[n][0, 0].numel()
+        total += 1e3 / fx[n].shape[1] ** 2 * F.mse_loss(g, a)
+    return total
+
+
+def pytorch_tutorial(state, x, c, s):
+    mean, std = (
+        torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1),
+        torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1),
+    )
+    fx, fc, fs = (see(state, (t - mean) / std, False, False) for t in (x, c, s))
+    total = F.mse_loss(fx["conv2_2"], fc["conv2_2"])
+    for n in ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"):
+        total += 1e6 * F.mse_loss(gram(fx[n]) / fx[n].numel(), gram(fs[n]) / fs[n].numel())
+    return total
+
+
+def gordicaleksa(state, x, c, s):
+    mean = torch.tensor([123.675, 116.28, 103.53]).view(1, 3, 1, 1)
+    x, c, s = (t * 255 - mean for t in (x, c, s))
+    fx, fc, fs = (see(state, t, True, False) for t in (x, c, s))
+    style = sum(((gram(fx[n]) / fx[n].numel() - gram(fs[n]) / fs[n].numel()) ** 2).sum() for n in RELUS) / 5
+    tv = (x[:, :, :, :-1] - x[:, :, :, 1:]).abs().sum() + (x[:, :, :-1] - x[:, :, 1:]).abs().sum()
+    return 1e5 * F.mse_loss(fx["conv4_2"], fc["conv4_2"]) + 3e4 * style + tv
+
+
+def neural_style_pt(state, x, c, s):
+    x, c, s = (t * 256 - CAFFE for t in (x, c, s))
+    fx, fc, fs = (see(state, t, True, False) for t in (x, c, s))
+    total = 5 * F.mse_loss(fx["conv4_2"], fc["conv4_2"])
+    for n in RELUS:
+        total += 1e2 * F.mse_loss(gram(fx[n]) / fx[n].numel(), gram(fs[n]) / fs[n].numel())
+    tv = (x[:, :, 1:] - x[:, :, :-1]).abs().sum() + (x[..., 1:] - x[..., :-1]).abs().sum()
+    return total + 1e-3 * tv
+
+
+FORMULAS = {
+    f.__name__: f for f in (course, gatys2016, gatys_pytorch, pytorch_tutorial, gordicaleksa, neural_style_pt)
+}
+
+
+def test_every_preset_has_a_formula():
+    assert set(FORMULAS) == set(PRESETS)
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+@pytest.mark.parametrize("style_size", [(32, 48), (40, 36)])
+def test_the_loss_is_that_of_the_formula(name, style_size, painting):
+    generator = torch.Generator().manual_seed(1)
+    x, c = torch.rand(1, 3, 32, 48, generator=generator), torch.rand(1, 3, 32, 48, generator=generator)
+    s = torch.rand(1, 3, *style_size, generator=generator)
+    state, preset = random_state(widths=WIDTHS), get_preset(name)
+    features = VGGFeatures(
+        weights=state, pooling=preset.pooling, precision="float32", preprocessing=preset.preprocessing
+    )
+    ours = Objective(preset, features, c, s)(x)
+    wanted = FORMULAS[name](state, x, c, s)
+    assert ours.shape == (1,)
+    assert torch.isclose(ours[0], wanted, rtol=2e-4), (ours.item(), wanted.item())
+
+
+def test_one_weight_means_the_same_for_every_size():
+    """What ``course`` is for: four times the same pictures, laid as tiles, give nearly the same losses."""
+    features = VGGFeatures(weights="compact", pooling="avg", precision="float32")
+    generator = torch.Generator().manual_seed(0)
+    x, c, s = (torch.rand(1, 3, 96, 96, generator=generator) ** power for power in (2, 1, 0.2))
+    one = Objective(get_preset("course"), features, c, s)(x)
+    four = Objective(get_preset("course"), features, *(t.repeat(1, 1, 2, 2) for t in (c, s)))(
+        x.repeat(1, 1, 2, 2)
+    )
+    assert torch.isclose(one, four, rtol=0.1).all(), (one, four)
+
+
+def test_unknown_presets_get_the_nearest():
+    with pytest.raises(SettingError, match="did you mean 'gatys2016'"):
+        get_preset("gatys")
+    with pytest.raises(SettingError, match="no field"):
+        get_preset("course").but(contentweight=3)

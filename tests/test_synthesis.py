@@ -1,0 +1,211 @@
+"""The loop: it descends, stays in range, stops when told, and finds its way back."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+from conftest import random_state
+
+from nstlib import (
+    ImageError,
+    Objective,
+    SettingError,
+    VGGFeatures,
+    get_preset,
+    reconstruct,
+    synthesize,
+    texture,
+    transfer,
+)
+from nstlib.synthesis import make_start
+
+
+@pytest.fixture(scope="module")
+def network() -> VGGFeatures:
+    return VGGFeatures(weights="compact", pooling="avg")
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam", "sign"])
+def test_losses_fall_and_pixels_stay_in_range(network, photo, painting, optimizer):
+    seen = []
+
+    def watch(record):
+        seen.append((record.step, record.image.min().item(), record.image.max().item()))
+
+    result = transfer(
+        photo, painting, features=network, steps=40, optimizer=optimizer, start="noise", callback=watch
+    )
+    assert result.records[-1].total < 0.3 * result.records[0].total
+    assert [s[0] for s in seen] == list(range(1, 41)) == [r.step for r in result.records]
+    assert all(0 <= low and high <= 1 for _, low, high in seen)
+    assert result.image.shape == photo.shape
+    assert result.stopped == "finished"
+
+
+def test_the_best_picture_comes_back(network, photo, painting):
+    kept = {}
+    result = transfer(
+        photo, painting, features=network, steps=25, callback=lambda r: kept.__setitem__(r.step, r.image)
+    )
+    assert torch.equal(result.image, kept[result.best.step])
+    objective = Objective(
+        get_preset("course"), network, photo, torch.nn.functional.interpolate(painting, (46, 64))
+    )
+    assert objective(result.image).item() < objective(photo).item()
+
+
+def test_the_record_adds_up(network, photo, painting):
+    preset = get_preset("course")
+    record = transfer(photo, painting, features=network, steps=2).records[-1]
+    content = preset.content_weight * sum(record.content.values())
+    style = preset.style_weight * sum(0.2 * v for v in record.style.values())
+    assert math.isclose(record.content_total, content, rel_tol=1e-4)
+    assert math.isclose(record.style_total, style, rel_tol=1e-4)
+    assert math.isclose(record.total, content + style + record.tv_total, rel_tol=1e-4)
+    with pytest.raises(SettingError, match="inside the callback"):
+        _ = record.image
+
+
+def test_the_report_is_json(network, photo, painting):
+    report = json.loads(json.dumps(transfer(photo, painting, features=network, steps=2).report()))
+    assert report["settings"]["name"] == "course"
+    assert report["settings"]["size"] == [64, 48]
+    assert report["evaluations"] == 2
+    assert set(report["best"]["style"]) == {"relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"}
+
+
+def test_same_seed_same_picture(network, painting):
+    one, two, other = (texture(painting, features=network, steps=5, seed=s).image for s in (3, 3, 4))
+    assert torch.equal(one, two)
+    assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_interrupted_gives_the_best_so_far(network, photo, painting, optimizer):
+    def interrupt(record):
+        if record.step == 7:
+            raise KeyboardInterrupt
+
+    result = transfer(photo, painting, features=network, steps=50, callback=interrupt, optimizer=optimizer)
+    assert result.stopped == "interrupted"
+    assert len(result.records) == 7
+    assert torch.isfinite(result.image).all()
+
+
+def test_a_callback_can_stop(network, photo, painting):
+    result = transfer(photo, painting, features=network, steps=50, callback=lambda r: r.step < 4)
+    assert result.stopped == "callback"
+    assert len(result.records) == 4
+
+
+class Cliff:
+    """A bowl whose loss is not finite, or huge, once the picture has come some way: what a spike looks like."""
+
+    content_layers = style_layers = {}
+
+    def __init__(self, bad: float, times: int) -> None:
+        self.bad, self.times, self.calls = bad, times, 0
+
+    def terms(self, images):
+        self.calls += 1
+        steepness = torch.logspace(-2, 2, images[0].numel()).view_as(images[0])
+        value = (steepness * ((images - 0.3).square() + (images - 0.3) ** 4)).sum((1, 2, 3))
+        if self.calls > 5 and self.times > 0:
+            self.times -= 1
+            value = value * self.bad
+        return {"bowl": value}, {}, torch.zeros_like(value)
+
+    def weigh(self, content, style, tv):
+        return torch.stack([content["bowl"], tv, tv])
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e9])
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam", "sign"])
+def test_the_guard_goes_back_and_says_so(bad, optimizer):
+    result = synthesize(Cliff(bad, 1), torch.full((1, 3, 8, 8), 0.9), steps=60, optimizer=optimizer)
+    assert result.rollbacks >= 1
+    assert "diverged" in result.records[5].note
+    assert "step size" in result.records[6].note
+    assert torch.isfinite(result.image).all()
+    assert result.records[-1].total < result.records[4].total
+    assert result.stopped == "finished"
+
+
+def test_the_guard_gives_up_on_a_hopeless_case():
+    result = synthesize(Cliff(float("nan"), 1000), torch.full((1, 3, 8, 8), 0.9), steps=60)
+    assert result.stopped == "diverged"
+    assert torch.isfinite(result.image).all()
+
+
+def test_pixels_are_not_frozen_at_the_border(network, photo):
+    """A clamp inside the loss would leave every pixel that starts outside or at 0 without a gradient."""
+    black = torch.zeros_like(photo)
+    result = reconstruct(photo, "relu1_1", features=network, start=black, steps=60, tv_weight=0.0)
+    assert (result.image - photo).abs().mean() < 0.05
+
+
+def test_reconstruction_of_a_low_layer_is_nearly_perfect(network, photo):
+    result = reconstruct(photo, "relu1_1", features=network, steps=120)
+    error = (result.image - photo).square().mean()
+    assert -10 * math.log10(error) > 25
+
+
+def test_a_batch_is_painted_as_its_pictures_are(network, photo, painting):
+    """Losses are per picture: a batch of two equal pictures costs twice one."""
+    one = transfer(photo, painting, features=network, steps=3, optimizer="adam")
+    two = transfer(photo.repeat(2, 1, 1, 1), painting, features=network, steps=3, optimizer="adam")
+    assert math.isclose(two.records[-1].total, 2 * one.records[-1].total, rel_tol=1e-2)
+
+
+def test_starts(photo):
+    shape = tuple(photo.shape)
+    assert torch.equal(make_start("content", photo, shape), photo)
+    assert torch.equal(make_start("grey", None, shape), torch.full(shape, 0.5))
+    assert torch.equal(make_start("noise", None, shape, 5), make_start("noise", None, shape, 5))
+    mixed = make_start("content+noise", photo, shape)
+    assert torch.allclose(mixed, 0.6 * photo + 0.4 * make_start("noise", None, shape))
+    assert make_start(torch.rand(1, 3, 9, 9), None, shape).shape == shape
+    with pytest.raises(SettingError, match="needs a content"):
+        make_start("content", None, shape)
+    with pytest.raises(SettingError, match="unknown"):
+        make_start("blue", photo, shape)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"steps": 0}, "steps"),
+        ({"optimizer": "adagrad"}, "adagrad"),
+        ({"content_weight": -1.0}, "content weight"),
+        ({"style_weight": float("nan")}, "style weight"),
+        ({"preset": "nothing"}, "nothing"),
+    ],
+)
+def test_bad_settings(network, photo, painting, changes, words):
+    with pytest.raises(SettingError, match=words):
+        transfer(photo, painting, features=network, **changes)
+
+
+def test_bad_pictures(network, photo):
+    with pytest.raises(ImageError, match="not finite"):
+        transfer(photo, torch.full_like(photo, float("nan")), features=network, steps=1)
+    with pytest.raises(ImageError, match="shape"):
+        transfer(photo[0], photo, features=network, steps=1)
+    with pytest.raises(ImageError, match="at least 16"):
+        transfer(photo[..., :10], photo, features=network, steps=1)
+
+
+def test_other_presets_run_on_any_weights(photo, painting):
+    for name in ("gatys2016", "pytorch_tutorial", "neural_style_pt"):
+        preset = get_preset(name)
+        network = VGGFeatures(
+            weights=random_state(),
+            pooling=preset.pooling,
+            preprocessing=preset.preprocessing,
+            precision="float32",
+        )
+        result = transfer(photo, painting, name, features=network, steps=30)
+        assert result.best.total < result.records[0].total

@@ -1,0 +1,189 @@
+"""Features against a plain loop over convolutions, and the weights' errors."""
+
+from __future__ import annotations
+
+import io
+import urllib.error
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import random_state
+from safetensors.torch import save_file
+
+from nstlib import (
+    ImageError,
+    LayerError,
+    VGGFeatures,
+    WeightsError,
+    classify,
+    default_weights,
+    layer_names,
+    vgg,
+)
+
+
+def plain(state: dict, arch: str, images: torch.Tensor, pooling: str = "max") -> dict[str, torch.Tensor]:
+    """Every layer of a VGG, written out."""
+    mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+    x, out = (images - mean) / std, {}
+    for index, name in enumerate(layer_names(arch)):
+        if name.startswith("conv"):
+            x = F.conv2d(x, state[f"features.{index}.weight"], state[f"features.{index}.bias"], padding=1)
+        elif name.startswith("relu"):
+            x = x.clamp(min=0)
+        else:
+            x = F.max_pool2d(x, 2) if pooling == "max" else F.avg_pool2d(x, 2)
+        out[name] = x
+    return out
+
+
+@pytest.mark.parametrize("arch", ["vgg16", "vgg19"])
+@pytest.mark.parametrize("pooling", ["max", "avg"])
+def test_all_layers_in_one_pass(arch, pooling):
+    state, images = random_state(arch), torch.rand(2, 3, 48, 32)
+    network = VGGFeatures(arch, state, pooling=pooling, precision="float32")
+    names = layer_names(arch)
+    found, wanted = network(images, names), plain(state, arch, images, pooling)
+    assert list(found) == names
+    for name in names:  # among them conv and relu of the same layer: nothing may be overwritten
+        assert torch.allclose(found[name], wanted[name], atol=1e-4), name
+        assert found[name].shape[1] == network.channels(name)
+
+
+def test_names_count_as_torchvision_does():
+    names = layer_names("vgg19")
+    assert len(names) == 37
+    assert names.index("conv4_2") == 21
+    assert layer_names("vgg16").index("conv4_3") == 21
+
+
+def test_the_pass_ends_behind_the_last_layer(state, monkeypatch):
+    network, calls = VGGFeatures(weights=state), []
+    for name, conv in network.convs.items():
+        conv.register_forward_hook(lambda *_, name=name: calls.append(name))
+    network(torch.rand(1, 3, 32, 32), ["relu2_1", "relu1_1"])
+    assert calls == ["conv1_1", "conv1_2", "conv2_1"]
+
+
+def test_gradient_reaches_the_picture_and_not_the_weights(state):
+    images = torch.rand(1, 3, 32, 32, requires_grad=True)
+    network = VGGFeatures(weights=state)
+    network(images, ["relu4_2"])["relu4_2"].float().sum().backward()
+    assert images.grad.abs().sum() > 0
+    assert all(p.grad is None for p in network.parameters())
+
+
+def test_bfloat16_is_close_to_float32():
+    images = vgg._dead_leaves(96)
+    grads = []
+    for precision in ("float32", "bfloat16"):
+        x = images.clone().requires_grad_()
+        found = VGGFeatures(weights="compact", pooling="avg", precision=precision)(x, ["relu3_1"])["relu3_1"]
+        assert found.dtype == getattr(torch, precision)
+        found.float().square().mean().backward()
+        grads.append(x.grad)
+    assert F.cosine_similarity(*(g.flatten() for g in grads), dim=0) > 0.999
+    assert abs(grads[1].norm() / grads[0].norm() - 1) < 0.02
+
+
+def test_rescaled_average_pooling_keeps_the_size_of_activations(photo):
+    def means(**kind):
+        network = VGGFeatures(weights="compact", precision="float32", **kind)
+        return torch.stack([f.mean() for f in network(photo, ["relu2_1", "relu3_1", "relu4_1"]).values()])
+
+    reference = means(pooling="max")
+    plain_average, rescaled = means(pooling="avg"), means(pooling="avg", rescale=True)
+    assert ((rescaled / reference - 1).abs() < (plain_average / reference - 1).abs()).all()
+    assert (rescaled / reference - 1).abs().max() < 0.35
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("relu4-2", "relu4_2"), ("Conv1_1", "conv1_1"), ("pool6", "pool5")]
+)
+def test_unknown_names_get_the_nearest(state, wrong, right):
+    with pytest.raises(LayerError, match=f"did you mean '{right}'"):
+        VGGFeatures(weights=state)(torch.rand(1, 3, 32, 32), [wrong])
+
+
+def test_a_file_with_the_first_layers_only(tmp_path, state):
+    first = {k: v for k, v in state.items() if int(k.split(".")[1]) <= 16}
+    save_file(first, tmp_path / "w.safetensors")
+    network = VGGFeatures(weights=tmp_path / "w.safetensors")
+    assert network.available[-1] == "pool3"
+    network(torch.rand(1, 3, 32, 32), ["relu3_4"])
+    with pytest.raises(LayerError, match="end at 'pool3' and do not reach 'relu4_2'"):
+        network(torch.rand(1, 3, 32, 32), ["relu4_2"])
+
+
+def test_pth_files_are_read_without_running_code(tmp_path, state):
+    torch.save(state, tmp_path / "w.pth")
+    assert VGGFeatures(weights=tmp_path / "w.pth").available[-1] == "pool5"
+    torch.save({"features.0.weight": io.StringIO("code")}, tmp_path / "bad.pth")
+    with pytest.raises(WeightsError, match="no weights that can be read"):
+        VGGFeatures(weights=tmp_path / "bad.pth")
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [("nowhere.safetensors", "do not exist"), ({}, "features.0.weight"), ({"features.0.weight": torch.zeros(4, 3, 5, 5), "features.0.bias": torch.zeros(4)}, "another network")],
+)  # fmt: skip
+def test_weights_that_do_not_fit(weights, words):
+    with pytest.raises(WeightsError, match=words):
+        VGGFeatures(weights=weights)
+
+
+@pytest.mark.parametrize("arch", ["vgg16", "vgg19"])
+def test_imagenet_weights_go_through_torchvision(monkeypatch, arch):
+    """The real loading code with a state dict of torchvision's keys and, for the features, shapes."""
+    entry = vgg._imagenet_entry(arch)
+    asked = {}
+    widths = (64, 128, 256, 512, 512)
+
+    def fake(self, *args, **kwargs):
+        asked.update(kwargs, url=self.url)
+        return {**random_state(arch, widths), "classifier.0.weight": torch.zeros(1, 1)}
+
+    monkeypatch.setattr(type(entry), "get_state_dict", fake)
+    network = VGGFeatures(arch, "imagenet", precision="float32")
+    assert asked["check_hash"] is True
+    assert arch in asked["url"]
+    import torchvision
+
+    with torch.device("meta"):
+        reference = getattr(torchvision.models, arch)().features
+    shapes = [tuple(p.shape) for p in reference.parameters()]
+    assert [tuple(p.shape) for p in network.convs.parameters()] == shapes
+
+
+def test_imagenet_that_cannot_be_fetched_names_compact(monkeypatch):
+    entry = vgg._imagenet_entry("vgg19")
+
+    def fail(self, *args, **kwargs):
+        raise urllib.error.URLError("no route to host")
+
+    monkeypatch.setattr(type(entry), "get_state_dict", fail)
+    with pytest.raises(WeightsError, match="no route to host.*weights='compact'"):
+        VGGFeatures(weights="imagenet")
+
+
+def test_the_scale_alone_decides_the_default(monkeypatch):
+    for scale, weights in (("smoke", "compact"), ("cpu", "compact"), ("gpu", "imagenet")):
+        monkeypatch.setenv("NST_SCALE", scale)
+        assert default_weights() == weights
+    monkeypatch.delenv("NST_SCALE")
+    assert default_weights() == "compact"
+
+
+def test_pictures_that_are_too_small(state):
+    with pytest.raises(ImageError, match="at least 16 pixels"):
+        VGGFeatures(weights=state)(torch.rand(1, 3, 15, 40), ["relu5_1"])
+    assert VGGFeatures(weights=state)(torch.rand(1, 3, 16, 40), ["relu5_1"])["relu5_1"].shape[2:] == (1, 2)
+
+
+def test_classify_names_the_classes_of_the_compact_head(photo):
+    answer = classify(photo, weights="compact", top=3)
+    assert len(answer) == 3
+    assert all(isinstance(name, str) and 0 < p < 1 for name, p in answer)
+    assert answer[0][1] >= answer[1][1]
