@@ -30,11 +30,10 @@ NEEDS = {
     "pycocotools": "pycocotools>=2.0.6",
     "pooch": "pooch>=1.7",
 }
-"""Module -> requirement, as in pyproject.toml (a test compares them; no TOML reader exists on Python 3.10)."""
+"""Module -> requirement, as in pyproject.toml (a test compares them; Python 3.10 cannot read TOML)."""
 
-VERSION = re.compile(
-    r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+([._-][a-z0-9]+)*)?"
-)
+PUBLIC = r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?"
+VERSION = re.compile(PUBLIC + r"(\+[a-z0-9]+([._-][a-z0-9]+)*)?")
 
 
 def prepare(root: str | os.PathLike | None = None) -> list[str]:
@@ -48,11 +47,9 @@ def prepare(root: str | os.PathLike | None = None) -> list[str]:
     others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if folder not in others:  # for `!python -m nstlib.cli` and other processes that a notebook starts
         os.environ["PYTHONPATH"] = os.pathsep.join([folder, *filter(None, others)])
-    absent = [name for name in PLATFORM_BRINGS if importlib.util.find_spec(name) is None]
+    absent = ", ".join(name for name in PLATFORM_BRINGS if importlib.util.find_spec(name) is None)
     if absent:
-        raise RuntimeError(
-            f"{', '.join(absent)} should come with this platform and do not; choose its standard image."
-        )
+        raise RuntimeError(f"this platform should bring {absent} and does not; choose its standard image.")
     missing = [need for module, need in NEEDS.items() if importlib.util.find_spec(module) is None]
     if missing:
         print("installing", ", ".join(missing))
@@ -65,25 +62,14 @@ def install(requirements: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder, "constraints.txt")
         constraints.write_text("\n".join(pins()), encoding="utf-8")
-        quiet = ["--quiet", "--disable-pip-version-check", "--no-warn-script-location"]
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         # wheels only: to build a package here would take minutes and a second numpy
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            *quiet,
-            "--only-binary",
-            ":all:",
-            "-c",
-            str(constraints),
-        ]
-        done = subprocess.run([*command, *requirements], capture_output=True, text=True)
+        options = ["--only-binary", ":all:"]
+        done = subprocess.run([*pip, *options, *requirements], capture_output=True, text=True)
     if done.returncode:
+        names = ", ".join(requirements)
         last = (done.stderr.strip() or "no reason given").splitlines()[-1]
-        raise RuntimeError(
-            f"pip could not install {', '.join(requirements)} ({last}); is the internet switched on?"
-        )
+        raise RuntimeError(f"pip could not install {names} ({last}); is the internet switched on?")
     importlib.invalidate_caches()
 
 
@@ -94,7 +80,6 @@ def pins() -> list[str]:
         name, version = distribution.metadata["Name"], distribution.version
         # pip refuses a whole file for one version that is not PEP 440, as system packages have
         if name and version and VERSION.fullmatch(version):
-            found.setdefault(
-                re.sub(r"[-_.]+", "-", name).lower(), version
-            )  # the first on the path is the one used
+            # the first on the path is the one that is used
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), version)
     return sorted(f"{name}=={version}" for name, version in found.items())

@@ -2,7 +2,7 @@
 
 ``check`` is the one object that the lessons use. A check answers with a ``Verdict``, never with an
 exception, and keeps it for ``check.summary()`` and ``check.require_all()``. No message holds a solution.
-Needs torch only. What a function under test must do is in ``reference.py``.
+Needs torch only. What functions under test must do is in ``exercises.py``.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from . import reference
+from . import exercises, reference
 
 RIGHT, WRONG, OPEN = "right", "wrong", "not done yet"
 _MARK = {RIGHT: "✓", WRONG: "✗", OPEN: "○"}
@@ -25,8 +24,8 @@ _COLOUR = {RIGHT: "#3d8b4f", WRONG: "#c9503c", OPEN: "#8a8f98"}
 HINTS: dict[str, tuple[str, ...]] = {
     "gram_matrix": (
         "Write each feature map as one long row: (N, C, H, W) becomes (N, C, H*W).",
-        "Entry (i, j) is the inner product of row i with row j: a matrix product with the rows' own transpose.",
-        "Transpose the last two dimensions only (the batch stays first), and divide by the number of positions.",
+        "Entry (i, j) is the inner product of row i with row j: multiply by the rows' own transpose.",
+        "Transpose the last two dimensions only (the batch stays first); divide by the number of positions.",
     ),
     "content_loss": (
         "Subtract first, square each difference, then add.",
@@ -38,7 +37,7 @@ HINTS: dict[str, tuple[str, ...]] = {
         "One number a picture: add over both dimensions of the matrix, not over the batch.",
     ),
     "total_variation": (
-        "The difference of neighbours is one slice minus another: all rows but the first minus all but the last.",
+        "Neighbours differ by one slice minus another: all rows but the first minus all but the last.",
         "Do the same for columns, on the last dimension.",
         "Each of the two has its own mean over channels, rows and columns; then add the two.",
     ),
@@ -63,9 +62,7 @@ class Verdict:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return _box(
-            self.state, f"<b>{_MARK[self.state]} {html.escape(self.name)}</b> · {html.escape(self.message)}"
-        )
+        return _box(self.state, f"<b>{_MARK[self.state]} {html.escape(self.name)}</b> · {html.escape(self.message)}")
 
 
 @dataclass(frozen=True)
@@ -139,36 +136,30 @@ class Check:
 
     def gram_matrix(self, f: object, divisor: str = "hw") -> Verdict:
         """f(features (N, C, H, W)) -> (N, C, C), over ``divisor``: "hw", "chw" or "none"."""
-        return self._function("gram_matrix", f, reference.gram_exercise(divisor))
+        return self._function("gram_matrix", f, exercises.gram_exercise(divisor))
 
     def content_loss(self, f: object, reduction: str = "sum") -> Verdict:
         """f(features, target), both (N, C, H, W) -> (N,); ``reduction``: "sum", "mean" or "relative"."""
-        return self._function("content_loss", f, reference.distance_exercise((2, 3, 4, 5), reduction))
+        return self._function("content_loss", f, exercises.distance_exercise((2, 3, 4, 5), reduction))
 
     def style_loss(self, f: object, reduction: str = "sum") -> Verdict:
         """f(gram, target), both (N, C, C) -> (N,); ``reduction``: "sum", "mean" or "relative"."""
-        return self._function("style_loss", f, reference.distance_exercise((2, 5, 5), reduction))
+        return self._function("style_loss", f, exercises.distance_exercise((2, 5, 5), reduction))
 
     def total_variation(self, f: object, power: int = 2, reduction: str = "mean") -> Verdict:
         """f(images (N, 3, H, W)) -> (N,); ``power``: 1 or 2, ``reduction``: "mean" or "sum"."""
-        return self._function("total_variation", f, reference.variation_exercise(power, reduction))
+        return self._function("total_variation", f, exercises.variation_exercise(power, reduction))
 
     def _function(self, name: str, f: object, exercise: reference.Exercise) -> Verdict:
         if _is_open(f):
             return self._keep(name, OPEN, "replace the dots with your code, then run this cell again.")
         if not callable(f):
-            return self._keep(
-                name, WRONG, f"this is {_kind(f)}, not a function; hand over the name after 'def'."
-            )
+            return self._keep(name, WRONG, f"this is {_kind(f)}, not a function; hand over the name after 'def'.")
         fault = reference.examine(f, exercise)
         if fault is None:
-            return self._keep(
-                name, RIGHT, "right: values, shapes, batches and gradients agree with the library's."
-            )
+            return self._keep(name, RIGHT, "right: values, shapes, batches and gradients agree with the library's.")
         if fault is reference.NOTHING:
-            return self._keep(
-                name, OPEN, "the function gives back None so far; write its body and end with 'return'."
-            )
+            return self._keep(name, OPEN, "the function gives back None so far; write its body and end with 'return'.")
         return self._keep(name, WRONG, fault)
 
     # --- answers that the student gives ------------------------------------------------------------
@@ -209,26 +200,20 @@ class Check:
         explain: Mapping[str, str] | None = None,
         hint: str | Sequence[str] = (),
     ) -> Verdict:
-        """One of several answers, capitals and spaces aside. ``explain`` maps answers to what is said of them."""
+        """One of several answers, capitals and spaces aside. ``explain``: answers and what is said of them."""
         self._learn(name, hint)
         if _is_open(answer) or answer == "":
             return self._keep(name, OPEN, "put your choice in place of the dots, then run this cell again.")
         explain = {_plain(k): v for k, v in (explain or {}).items()}
         allowed = {_plain(c) for c in ([correct] if isinstance(correct, str) else correct)}
         if not isinstance(answer, str):
-            return self._keep(
-                name, WRONG, f'the answer is a word in quotes, such as "a"; this is {_kind(answer)}.'
-            )
+            return self._keep(name, WRONG, f'the answer is a word in quotes, such as "a"; this is {_kind(answer)}.')
         given = _plain(answer)
         if explain and given not in set(explain) | allowed:
-            return self._keep(
-                name, WRONG, f"{answer!r} is none of the answers; choose from {', '.join(explain)}."
-            )
+            return self._keep(name, WRONG, f"{answer!r} is none of the answers; choose from {', '.join(explain)}.")
         if given in allowed:
             return self._keep(name, RIGHT, f"right. {explain.get(given, '')}".strip())
-        return self._keep(
-            name, WRONG, explain.get(given) or f"{answer!r} is not it; look at the figure once more."
-        )
+        return self._keep(name, WRONG, explain.get(given) or f"{answer!r} is not it; look at the figure once more.")
 
     def picture(
         self,
@@ -253,13 +238,7 @@ class Check:
         fault = reference.picture_fault(picture, shape, like, tolerance, unlike)
         if fault is None and test is not None:
             found = test(picture)
-            fault = (
-                None
-                if found is True
-                else found
-                if isinstance(found, str)
-                else "it is not yet what was asked for."
-            )
+            fault = None if found is True else found if isinstance(found, str) else "it is not yet what was asked for."
         if fault is None:
             return self._keep(name, RIGHT, f"right. {why}".strip())
         return self._keep(name, WRONG, fault)
@@ -270,15 +249,11 @@ class Check:
         """The next hint for an exercise; each call gives one more."""
         hints = self._hints.get(name)
         if not hints:
-            known = (
-                ", ".join(sorted(set(self._hints) & set(self.verdicts))) or "run the exercise's check first"
-            )
+            known = ", ".join(sorted(set(self._hints) & set(self.verdicts))) or "run the exercise's check first"
             return Hint(f"There are no hints for {name!r} ({known}).")
         given = self._given.get(name, 0)
         if given >= len(hints):
-            return Hint(
-                f"That were all {len(hints)} hints for {name}; the solved copy of this lesson has the answer."
-            )
+            return Hint(f"Those were all {len(hints)} hints; the solved copy of this lesson has the answer.")
         self._given[name] = given + 1
         return Hint(f"Hint {given + 1} of {len(hints)}: {hints[given]}")
 
@@ -287,11 +262,9 @@ class Check:
         return Summary(tuple(self.verdicts.values()))
 
     def require_all(self, names: Iterable[str] = ()) -> Summary:
-        """The summary, if every exercise (and each of ``names``) is right; else UnsolvedError says which is not."""
+        """The summary if every exercise (and each of ``names``) is right, else UnsolvedError with the others."""
         missing = [n for n in names if n not in self.verdicts]
-        faults = [str(v) for v in self.verdicts.values() if not v.ok] + [
-            f"{n}: never checked" for n in missing
-        ]
+        faults = [str(v) for v in self.verdicts.values() if not v.ok] + [f"{n}: never checked" for n in missing]
         if not self.verdicts and not missing:
             faults = ["no exercise was checked at all"]
         if faults:
@@ -328,6 +301,10 @@ def _kind(value: object) -> str:
     return reference.kind(value)
 
 
+_FACTORS = {2: "two times", 3: "three times", 4: "four times", 10: "ten times", 100: "a hundred times",
+            1000: "a thousand times", 1e6: "a million times"}  # fmt: skip
+
+
 def _number_fault(value: float, expected: float, allowed: float) -> str:
     """What is wrong with a number, without saying the right one."""
     if not math.isfinite(value):
@@ -335,16 +312,11 @@ def _number_fault(value: float, expected: float, allowed: float) -> str:
     if abs(value + expected) <= allowed:
         return "the size is right, but the sign is not."
     if expected and value:
-        ratio = value / expected
-        for factor, words in ((2, "twice"), (3, "three times"), (4, "four times"), (10, "ten times"),
-                              (100, "a hundred times"), (1000, "a thousand times"), (1e6, "a million times")):  # fmt: skip
-            if abs(ratio / factor - 1) < 0.01:
+        for factor, words in _FACTORS.items():
+            if abs(value / expected / factor - 1) < 0.01:
                 return f"{value:g} is {words} too large."
-            if abs(ratio * factor - 1) < 0.01:
-                part = {2: "half", 3: "a third", 4: "a quarter", 10: "a tenth", 100: "a hundredth"}.get(
-                    factor
-                )
-                return f"{value:g} is only {part or f'1/{factor:g}'} of it."
+            if abs(value / expected * factor - 1) < 0.01:
+                return f"{value:g} is {words} too small."
     side = "large" if value > expected else "small"
     far = "much too" if expected == 0 or not 0.5 < value / expected < 2 else "too"
     return f"{value:g} is {far} {side}."

@@ -31,32 +31,24 @@ def build_parser() -> argparse.ArgumentParser:
     transfer.add_argument("content", type=Path, metavar="CONTENT")
     transfer.add_argument("style", type=Path, metavar="STYLE")
     transfer.add_argument("--content-weight", type=float, metavar="W")
-    transfer.add_argument(
-        "--init", metavar="START", help="content, content+noise, noise, grey, or a picture's path"
-    )
+    transfer.add_argument("--init", metavar="START", help="content, content+noise, noise, grey, or a picture's path")
 
     texture = commands.add_parser("texture", help="make a new picture with the texture of one")
     texture.add_argument("style", type=Path, metavar="STYLE")
 
     for command in (transfer, texture):
-        command.add_argument(
-            "-o", "--output", type=Path, required=True, metavar="OUT", help="the picture to write"
-        )
+        command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the picture to write")
         command.add_argument("--size", type=int, default=384, metavar="PX", help="long side (default 384)")
         command.add_argument("--steps", type=int, metavar="N", help="evaluations (default: the preset's)")
         command.add_argument(
             "--preset", default="course", help="course, gatys2016, gatys_pytorch, pytorch_tutorial ..."
         )
-        command.add_argument(
-            "--weights", metavar="W", help="compact, imagenet, or a file (default: by NST_SCALE)"
-        )
+        command.add_argument("--weights", metavar="W", help="compact, imagenet, or a file (default: by NST_SCALE)")
         command.add_argument("--style-weight", type=float, metavar="W")
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
         command.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
-        command.add_argument(
-            "--report", action="store_true", help="also write a sheet and a JSON record beside OUT"
-        )
+        command.add_argument("--report", action="store_true", help="also write a sheet and a JSON record beside OUT")
         command.add_argument("--quiet", action="store_true", help="no progress bar")
 
     demo = commands.add_parser("demo", help="a first transfer with what comes with the package")

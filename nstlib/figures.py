@@ -156,9 +156,7 @@ def draw_curve(ax, records: Sequence[Record] | Mapping[str, Sequence[Record]], t
     ax.legend(loc="upper right")
 
 
-def curve(
-    records: Sequence[Record] | Mapping[str, Sequence[Record]], title: str = "", width: float = 7.0
-) -> Figure:
+def curve(records: Sequence[Record] | Mapping[str, Sequence[Record]], title: str = "", width: float = 7.0) -> Figure:
     """The losses of one run (total, style, content), or of several runs given as {name: records}."""
     if not records:
         raise SettingError("there is no record to draw; give result.records.")
@@ -168,9 +166,7 @@ def curve(
     return figure
 
 
-def painting_so_far(
-    picture: Picture, records: Sequence[Record], title: str = "", width: float = 10.0
-) -> Figure:
+def painting_so_far(picture: Picture, records: Sequence[Record], title: str = "", width: float = 10.0) -> Figure:
     """The picture beside the losses that led to it: what the live widget shows, as one figure."""
     array = _array(picture)
     height = min(5.0, max(2.6, width * 0.45 * array.shape[0] / array.shape[1] + 0.5))

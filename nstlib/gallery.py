@@ -29,7 +29,7 @@ CONTENTS: dict[str, str] = {
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 PAINTINGS: dict[str, tuple[str, str, str, str]] = {
-    # name: (title, address at a fixed commit, sha256, a word in the name of the bundled style to take instead)
+    # name: (title, address at a fixed commit, sha256, a word in the name of our own style to take instead)
     "starry_night": (
         "The Starry Night, Vincent van Gogh, 1889",
         "https://raw.githubusercontent.com/jcjohnson/neural-style/"
@@ -79,19 +79,17 @@ def content(name: str, size: int | None = None) -> Tensor:
         import skimage
     except ImportError as error:
         raise GalleryError(
-            "the course's photos come with scikit-image, which is not installed; run 'pip install scikit-image' "
-            "or load a photo of your own with nstlib.load('photo.jpg')."
+            "the course's photos come with scikit-image, which is not installed; run "
+            "'pip install scikit-image' or load a photo of your own with nstlib.load('photo.jpg')."
         ) from error
     path = Path(skimage.__file__).parent / "data" / CONTENTS[name]
     if not path.is_file():
-        raise GalleryError(
-            f"this scikit-image comes without {CONTENTS[name]}; install version 0.21 or later."
-        )
+        raise GalleryError(f"this scikit-image comes without {CONTENTS[name]}; install version 0.21 or later.")
     return load(path, size)
 
 
 def styles_folder() -> Path | None:
-    """Where the style pictures lie: $NST_DATA/styles, or data/styles beside the package or above this folder."""
+    """Where the style pictures lie: $NST_DATA/styles, or data/styles beside the package or above here."""
     if os.environ.get("NST_DATA"):  # whoever sets it means it: no second guess
         folder = Path(os.environ["NST_DATA"]) / "styles"
         return folder if folder.is_dir() else None
@@ -118,8 +116,8 @@ def style(name: str, size: int | None = None) -> Tensor:
     found = _pictures(styles_folder())
     if not found:
         raise GalleryError(
-            "the folder data/styles with the style pictures is not here; start Jupyter inside the repository, or set "
-            "NST_DATA to its folder 'data'."
+            "the folder data/styles with the style pictures is not here; start Jupyter inside the repository, "
+            "or set NST_DATA to its folder 'data'."
         )
     if name not in found:
         raise _unknown("style", name, found)

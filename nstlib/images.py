@@ -57,13 +57,9 @@ def load(source: Source, size: int | None = None, exact: tuple[int, int] | None 
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
-        raise ImageError(
-            f"{name} has too many pixels; scale it below {MAX_PIXELS // 10**6} megapixels."
-        ) from error
+        raise ImageError(f"{name} has too many pixels; scale it below {MAX_PIXELS // 10**6} megapixels.") from error
     except UnidentifiedImageError as error:
-        raise ImageError(
-            f"{name} is not a picture that Pillow can read; use JPEG, PNG, TIFF or WebP."
-        ) from error
+        raise ImageError(f"{name} is not a picture that Pillow can read; use JPEG, PNG, TIFF or WebP.") from error
     except PermissionError as error:
         raise ImageError(f"{name} may not be read; check its permissions.") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow raises for broken files
@@ -199,9 +195,7 @@ def side_by_side(
     scaled = []
     for picture in pictures:
         pil = picture if isinstance(picture, Image.Image) else to_pil(picture)
-        scaled.append(
-            pil.resize((max(1, round(pil.width * height / pil.height)), height), Image.Resampling.LANCZOS)
-        )
+        scaled.append(pil.resize((max(1, round(pil.width * height / pil.height)), height), Image.Resampling.LANCZOS))
     text = 30 if labels else 0
     width = sum(p.width for p in scaled) + gap * (len(scaled) + 1)
     sheet = Image.new("RGB", (width, height + 2 * gap + text), "white")
@@ -214,8 +208,6 @@ def side_by_side(
         sheet.paste(pil, (x, gap))
         if i < len(labels):
             left, _, right, _ = draw.textbbox((0, 0), labels[i], font=font)
-            draw.text(
-                (x + (pil.width - (right - left)) / 2, height + gap + 6), labels[i], "#333333", font=font
-            )
+            draw.text((x + (pil.width - (right - left)) / 2, height + gap + 6), labels[i], "#333333", font=font)
         x += pil.width + gap
     return sheet

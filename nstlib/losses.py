@@ -103,8 +103,8 @@ def total_variation(images: Tensor, power: int = 2, reduction: str = "mean") -> 
     """
     if reduction not in ("sum", "mean"):
         raise SettingError(f"reduction {reduction!r} is unknown; use 'sum' or 'mean'.")
-    down = (images[:, :, 1:] - images[:, :, :-1]).abs().pow(power).flatten(1)
-    right = (images[:, :, :, 1:] - images[:, :, :, :-1]).abs().pow(power).flatten(1)
+    down, right = images[:, :, 1:] - images[:, :, :-1], images[:, :, :, 1:] - images[:, :, :, :-1]
+    down, right = ((d.square() if power == 2 else d.abs().pow(power)).flatten(1) for d in (down, right))
     if reduction == "sum":
         return down.sum(1) + right.sum(1)
     return down.mean(1) + right.mean(1)

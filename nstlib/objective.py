@@ -31,9 +31,7 @@ class Objective:
         self.content_layers = dict(preset.content_layers) if content is not None else {}
         self.style_layers = dict(preset.style_layers) if style is not None else {}
         if not self.content_layers and not self.style_layers:
-            raise SettingError(
-                "there is nothing to match; give a content, a style or both, with at least one layer."
-            )
+            raise SettingError("there is nothing to match; give a content, a style or both, with at least one layer.")
         with torch.no_grad():
             self.content_targets = features(content, self.content_layers) if self.content_layers else {}
             found = features(style, self.style_layers) if self.style_layers else {}
@@ -70,6 +68,4 @@ class Objective:
         p, zero = self.preset, torch.zeros_like(tv)
         weighted_content = sum((w * content[n] for n, w in self.content_layers.items()), zero)
         weighted_style = sum((w * style[n] for n, w in self.style_layers.items()), zero)
-        return torch.stack(
-            [p.content_weight * weighted_content, p.style_weight * weighted_style, p.tv_weight * tv]
-        )
+        return torch.stack([p.content_weight * weighted_content, p.style_weight * weighted_style, p.tv_weight * tv])

@@ -124,7 +124,7 @@ PRESETS: dict[str, Preset] = {
             gram_divisor="chw",
             history=100,
             steps=300,
-            notes="its conv_1 to conv_5 count convolutions in sequence, and its conv_4 is conv2_2; all before the ReLU.",
+            notes="its conv_1 to conv_5 count convolutions in sequence; its conv_4 is conv2_2; all before the ReLU.",
         ),
         Preset(
             "gordicaleksa",
@@ -166,7 +166,5 @@ def get_preset(preset: str | Preset) -> Preset:
         return preset
     if preset not in PRESETS:
         near = difflib.get_close_matches(preset, PRESETS, n=1, cutoff=0.0)[0]
-        raise SettingError(
-            f"preset {preset!r} is unknown; did you mean {near!r}? There are {', '.join(PRESETS)}."
-        )
+        raise SettingError(f"preset {preset!r} is unknown; did you mean {near!r}? There are {', '.join(PRESETS)}.")
     return PRESETS[preset]

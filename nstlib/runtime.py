@@ -41,9 +41,7 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
         chosen = torch.device(device)
         torch.empty(1, device=chosen)
     except Exception as error:  # torch raises half a dozen types here, all of which mean "not usable"
-        raise SettingError(
-            f"device {str(device)!r} cannot be used here; use 'cpu' or leave it out."
-        ) from error
+        raise SettingError(f"device {str(device)!r} cannot be used here; use 'cpu' or leave it out.") from error
     return chosen
 
 

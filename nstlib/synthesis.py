@@ -138,13 +138,14 @@ def synthesize(
         (gradient,) = torch.autograd.grad(total, x)
         x.grad = gradient.contiguous()  # L-BFGS flattens it as a view
         with torch.no_grad():
-            outwards = ((x <= 0) & (x.grad > 0)) | ((x >= 1) & (x.grad < 0))
-            x.grad.masked_fill_(outwards, 0)
-            sound = torch.isfinite(x.grad).all()
-            flat = torch.cat(
-                [parts.sum(1), *(torch.stack([v.sum() for v in d.values()]) for d in (content, style) if d)]
-            )
-            *numbers, sound = [*flat.tolist(), bool(sound)]  # one transfer from the device
+            # a pixel on the border that a step along the gradient would not move
+            x.grad.mul_((x - x.grad.sign()).clamp_(0, 1) != x)
+            values = [
+                parts.sum(1),
+                *(torch.stack([v.sum() for v in d.values()]) for d in (content, style) if d),
+            ]
+            *numbers, sound = torch.cat([*values, x.grad.sum()[None]]).tolist()  # one transfer from the device
+            sound = math.isfinite(sound)
         layers = numbers[3:]
         record = Record(
             step=len(records) + 1,
@@ -193,9 +194,7 @@ def synthesize(
                 note = f"step size now {rate:g}"
             bar.update()
             last = records[-1]
-            bar.set_postfix_str(
-                f"content {last.content_total:.4g}, style {last.style_total:.4g}", refresh=False
-            )
+            bar.set_postfix_str(f"content {last.content_total:.4g}, style {last.style_total:.4g}", refresh=False)
     except KeyboardInterrupt:
         stopped = "interrupted"
     except StopIteration:
@@ -240,7 +239,7 @@ def _mover(optimizer: str, x: Tensor, rate: float, history: int) -> Callable[[Ca
 
 
 def make_start(start: str | Tensor, content: Tensor | None, shape: tuple[int, ...], seed: int = 0) -> Tensor:
-    """The first picture, of ``shape`` (N, 3, H, W): "content", "content+noise", "noise" (uniform), "grey", or a picture.
+    """The first picture, (N, 3, H, W): "content", "content+noise", "noise" (uniform), "grey", or a picture.
 
     Noise comes from a generator on the CPU, so that a seed means the same picture on every device.
     """

@@ -85,21 +85,15 @@ class VGGFeatures(nn.Module):
         if pooling not in ("max", "avg"):
             raise SettingError(f"pooling {pooling!r} is unknown; use 'max' or 'avg'.")
         if preprocessing not in PREPROCESSING:
-            raise SettingError(
-                f"preprocessing {preprocessing!r} is unknown; use one of {', '.join(PREPROCESSING)}."
-            )
+            raise SettingError(f"preprocessing {preprocessing!r} is unknown; use one of {', '.join(PREPROCESSING)}.")
         weights = default_weights() if weights is None else weights
         self.arch, self.pooling, self.preprocessing = arch, pooling, preprocessing
-        self.source = (
-            weights if isinstance(weights, str) else "a file" if isinstance(weights, Path) else "a dictionary"
-        )
+        self.source = weights if isinstance(weights, str) else "a file" if isinstance(weights, Path) else "a dictionary"
         device = torch.device(device)
         self.dtype = pick_precision(precision, device)
         factor, mean, std = PREPROCESSING[preprocessing]
         self.register_buffer("gain", factor / torch.tensor(std).view(1, 3, 1, 1))
-        self.register_buffer(
-            "shift", torch.tensor(mean).view(1, 3, 1, 1) / torch.tensor(std).view(1, 3, 1, 1)
-        )
+        self.register_buffer("shift", torch.tensor(mean).view(1, 3, 1, 1) / torch.tensor(std).view(1, 3, 1, 1))
         self.convs = _convolutions(arch, load_state(arch, weights))
         self.convs.requires_grad_(False)
         self.to(device)
@@ -206,8 +200,8 @@ def _dead_leaves(size: int = 160, seed: int = 0) -> Tensor:
 
 def _convolutions(arch: str, state: Mapping[str, Tensor]) -> nn.ModuleDict:
     convs = nn.ModuleDict()
-    index, before = 0, 3
-    for name in layer_names(arch):
+    before = 3
+    for index, name in enumerate(layer_names(arch)):
         if name.startswith("conv"):
             weight, bias = state.get(f"features.{index}.weight"), state.get(f"features.{index}.bias")
             if weight is None or bias is None:
@@ -220,7 +214,6 @@ def _convolutions(arch: str, state: Mapping[str, Tensor]) -> nn.ModuleDict:
             conv = nn.Conv2d(before, weight.shape[0], 3, padding=1)
             conv.weight.data, conv.bias.data = weight.float(), bias.float()
             convs[name], before = conv, weight.shape[0]
-        index += 1
     if not convs:
         raise WeightsError("the weights hold no 'features.0.weight'; use torchvision's key names for a VGG.")
     return convs
@@ -232,9 +225,7 @@ def load_state(arch: str, weights: str | Path | Mapping[str, Tensor]) -> Mapping
         return weights
     if weights == COMPACT:
         if arch != "vgg19":
-            raise WeightsError(
-                f"the compact extractor is a vgg19, not a {arch}; use weights='imagenet' for a {arch}."
-            )
+            raise WeightsError(f"the compact extractor is a vgg19, not a {arch}; use weights='imagenet' for a {arch}.")
         return compact_state()[0]
     if weights == IMAGENET:
         return _fetch_imagenet(arch)

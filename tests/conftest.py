@@ -17,15 +17,14 @@ ROOT = Path(__file__).resolve().parent.parent
 def random_state(arch: str = "vgg19", widths: tuple[int, ...] = (4, 5, 6, 7, 8), seed: int = 0) -> dict:
     """A state dict with torchvision's key names and our widths, He-initialised."""
     generator = torch.Generator().manual_seed(seed)
-    state, before, index = {}, 3, 0
-    for name in layer_names(arch):
+    state, before = {}, 3
+    for index, name in enumerate(layer_names(arch)):
         if name.startswith("conv"):
             width = widths[int(name[4]) - 1]
             scale = (2 / (9 * before)) ** 0.5
             state[f"features.{index}.weight"] = scale * torch.randn(width, before, 3, 3, generator=generator)
             state[f"features.{index}.bias"] = 0.1 * torch.randn(width, generator=generator)
             before = width
-        index += 1
     assert sum(k.endswith("weight") for k in state) == sum(BLOCKS[arch])
     return state
 

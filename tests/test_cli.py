@@ -24,9 +24,7 @@ def folder(tmp_path, photo, painting):
     rgba = images.to_pil(photo).convert("RGBA")
     rgba.putalpha(128)
     rgba.save(tmp_path / "alpha.png")
-    Image.fromarray((np.random.default_rng(0).random((40, 50)) * 65535).astype(np.uint16)).save(
-        tmp_path / "grey16.tif"
-    )
+    Image.fromarray((np.random.default_rng(0).random((40, 50)) * 65535).astype(np.uint16)).save(tmp_path / "grey16.tif")
     images.to_pil(photo).resize((300, 200)).save(tmp_path / "whole.jpg")
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:700])
     (tmp_path / "text.jpg").write_text("no picture")
@@ -61,7 +59,7 @@ def test_report(folder):
 
 
 def test_texture_and_options(folder):
-    words = ["--init", "noise", "--content-weight", 5, "--style-weight", 7, "--seed", 4, "--precision", "float32", "--device", "cpu"]  # fmt: skip
+    words = "--init noise --content-weight 5 --style-weight 7 --seed 4 --precision float32 --device cpu".split()
     assert (
         run(
             "transfer",
@@ -78,10 +76,7 @@ def test_texture_and_options(folder):
     settings = json.loads((folder / "a.json").read_text())["settings"]
     assert (settings["content_weight"], settings["style_weight"], settings["seed"]) == (5, 7, 4)
     assert (settings["start"], settings["precision"]) == ("noise", "float32")
-    assert (
-        run("texture", folder / "painting.jpg", "-o", folder / "b.png", "--preset", "gatys_pytorch", *QUICK)
-        == 0
-    )
+    assert run("texture", folder / "painting.jpg", "-o", folder / "b.png", "--preset", "gatys_pytorch", *QUICK) == 0
 
 
 @pytest.mark.parametrize(

@@ -24,11 +24,13 @@ def test_importing_needs_the_core_only():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     names = {"scikit-image": "skimage"}
     blocked = ["matplotlib", "ipywidgets", "IPython", "skimage", "pycocotools", "pooch", "scipy"]
-    assert {
-        names.get(n, n) for n in ("matplotlib", "ipywidgets", "scikit-image", "pycocotools", "pooch")
-    } <= set(blocked)
+    assert {names.get(n, n) for n in ("matplotlib", "ipywidgets", "scikit-image", "pycocotools", "pooch")} <= set(
+        blocked
+    )
     assert extras["course"]
-    code = f"import sys\nfor n in {blocked!r}: sys.modules[n] = None\nimport nstlib, nstlib.cli\nprint(nstlib.__version__)"
+    code = (
+        f"import sys\nfor n in {blocked!r}: sys.modules[n] = None\nimport nstlib, nstlib.cli\nprint(nstlib.__version__)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
 
@@ -92,7 +94,10 @@ def test_the_wheel_is_whole_and_works_alone(wheel, tmp_path, photo, painting):
         "2",
         "--quiet",
     ]
-    code = f"import sys; sys.path.insert(0, 'site'); import nstlib; assert 'site' in nstlib.__file__; from nstlib.cli import main; sys.exit(main({words!r}))"
+    code = (
+        "import sys; sys.path.insert(0, 'site'); import nstlib; assert 'site' in nstlib.__file__\n"
+        f"from nstlib.cli import main; sys.exit(main({words!r}))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.png").exists()

@@ -116,9 +116,7 @@ def neural_style_pt(state, x, c, s):
     return total + 1e-3 * tv
 
 
-FORMULAS = {
-    f.__name__: f for f in (course, gatys2016, gatys_pytorch, pytorch_tutorial, gordicaleksa, neural_style_pt)
-}
+FORMULAS = {f.__name__: f for f in (course, gatys2016, gatys_pytorch, pytorch_tutorial, gordicaleksa, neural_style_pt)}
 
 
 def test_every_preset_has_a_formula():
@@ -147,9 +145,7 @@ def test_one_weight_means_the_same_for_every_size():
     generator = torch.Generator().manual_seed(0)
     x, c, s = (torch.rand(1, 3, 96, 96, generator=generator) ** power for power in (2, 1, 0.2))
     one = Objective(get_preset("course"), features, c, s)(x)
-    four = Objective(get_preset("course"), features, *(t.repeat(1, 1, 2, 2) for t in (c, s)))(
-        x.repeat(1, 1, 2, 2)
-    )
+    four = Objective(get_preset("course"), features, *(t.repeat(1, 1, 2, 2) for t in (c, s)))(x.repeat(1, 1, 2, 2))
     assert torch.isclose(one, four, rtol=0.1).all(), (one, four)
 
 

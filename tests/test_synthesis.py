@@ -35,25 +35,20 @@ def test_losses_fall_and_pixels_stay_in_range(network, photo, painting, optimize
     def watch(record):
         seen.append((record.step, record.image.min().item(), record.image.max().item()))
 
-    result = transfer(
-        photo, painting, features=network, steps=40, optimizer=optimizer, start="noise", callback=watch
-    )
+    result = transfer(photo, painting, features=network, steps=40, optimizer=optimizer, start="noise", callback=watch)
     assert result.records[-1].total < 0.3 * result.records[0].total
     assert [s[0] for s in seen] == list(range(1, 41)) == [r.step for r in result.records]
-    assert all(0 <= low and high <= 1 for _, low, high in seen)
+    assert min(low for _, low, _ in seen) >= 0
+    assert max(high for _, _, high in seen) <= 1
     assert result.image.shape == photo.shape
     assert result.stopped == "finished"
 
 
 def test_the_best_picture_comes_back(network, photo, painting):
     kept = {}
-    result = transfer(
-        photo, painting, features=network, steps=25, callback=lambda r: kept.__setitem__(r.step, r.image)
-    )
+    result = transfer(photo, painting, features=network, steps=25, callback=lambda r: kept.__setitem__(r.step, r.image))
     assert torch.equal(result.image, kept[result.best.step])
-    objective = Objective(
-        get_preset("course"), network, photo, torch.nn.functional.interpolate(painting, (46, 64))
-    )
+    objective = Objective(get_preset("course"), network, photo, torch.nn.functional.interpolate(painting, (46, 64)))
     assert objective(result.image).item() < objective(photo).item()
 
 

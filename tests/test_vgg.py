@@ -99,9 +99,7 @@ def test_rescaled_average_pooling_keeps_the_size_of_activations(photo):
     assert (rescaled / reference - 1).abs().max() < 0.35
 
 
-@pytest.mark.parametrize(
-    ("wrong", "right"), [("relu4-2", "relu4_2"), ("Conv1_1", "conv1_1"), ("pool6", "pool5")]
-)
+@pytest.mark.parametrize(("wrong", "right"), [("relu4-2", "relu4_2"), ("Conv1_1", "conv1_1"), ("pool6", "pool5")])
 def test_unknown_names_get_the_nearest(state, wrong, right):
     with pytest.raises(LayerError, match=f"did you mean '{right}'"):
         VGGFeatures(weights=state)(torch.rand(1, 3, 32, 32), [wrong])
@@ -125,10 +123,13 @@ def test_pth_files_are_read_without_running_code(tmp_path, state):
         VGGFeatures(weights=tmp_path / "bad.pth")
 
 
+FIVE_BY_FIVE = {"features.0.weight": torch.zeros(4, 3, 5, 5), "features.0.bias": torch.zeros(4)}
+
+
 @pytest.mark.parametrize(
     ("weights", "words"),
-    [("nowhere.safetensors", "do not exist"), ({}, "features.0.weight"), ({"features.0.weight": torch.zeros(4, 3, 5, 5), "features.0.bias": torch.zeros(4)}, "another network")],
-)  # fmt: skip
+    [("nowhere.safetensors", "do not exist"), ({}, "features.0.weight"), (FIVE_BY_FIVE, "another network")],
+)
 def test_weights_that_do_not_fit(weights, words):
     with pytest.raises(WeightsError, match=words):
         VGGFeatures(weights=weights)

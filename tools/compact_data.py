@@ -107,9 +107,7 @@ def make_foreign(images: Tensor, rng: np.random.Generator) -> Tensor:
         elif kind == 1:  # noise at a coarser scale, grey or in colour
             k = 2 ** rng.integers(1, 5)
             channels = int(rng.choice([1, 3]))
-            noise = torch.from_numpy(
-                rng.standard_normal((1, channels, -(-h // k), -(-w // k))).astype(np.float32)
-            )
+            noise = torch.from_numpy(rng.standard_normal((1, channels, -(-h // k), -(-w // k))).astype(np.float32))
             images[i] += strength * F.interpolate(noise, (h, w), mode="bilinear")[0]
         elif kind == 2:  # towards uniform noise
             noise = torch.from_numpy(rng.random((3, h, w), dtype=np.float32))

@@ -54,9 +54,7 @@ def normalise(layers: dict[str, tuple[Tensor, Tensor]], photos: Tensor) -> Tenso
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--photos", type=Path, nargs="+", required=True)
     parser.add_argument("--names", type=Path, help="class names: lines of folder, tab, name")
@@ -85,9 +83,7 @@ def main() -> None:
     metadata = {"widths": json.dumps(WIDTHS), "classes": json.dumps([names.get(c, c) for c in classes])}
     data = save(state, metadata={**metadata, "format": "pt"})
     write_atomically(args.out, data)
-    print(
-        f"{args.out}: {len(data) / 1e6:.2f} MB, {sum(v.numel() for v in state.values()) / 1e6:.2f} million numbers"
-    )
+    print(f"{args.out}: {len(data) / 1e6:.2f} MB, {sum(v.numel() for v in state.values()) / 1e6:.2f} million numbers")
 
 
 if __name__ == "__main__":

@@ -20,9 +20,7 @@ from nstlib.presets import get_preset
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--judge", type=Path, required=True)
     parser.add_argument("--styles", type=Path, required=True)
     parser.add_argument("--contents", type=Path, required=True)
@@ -31,9 +29,7 @@ def main() -> None:
     parser.add_argument("--texture-steps", type=int, default=300)
     parser.add_argument("--transfer-steps", type=int, default=200)
     parser.add_argument("--out", type=Path, default=Path("out/judge"))
-    parser.add_argument(
-        "--set", nargs="*", default=[], metavar="FIELD=VALUE", help="fields of the preset to change"
-    )
+    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="fields of the preset to change")
     args = parser.parse_args()
     if not args.judge.exists():
         raise SystemExit(f"{args.judge} is not there; nothing was measured")
@@ -53,9 +49,7 @@ def main() -> None:
         result = texture(load(style, args.size), preset=preset, features=features, steps=args.texture_steps)
         path = save(result.image, args.out / f"texture_{style.stem}.png")
         seen = judge.distances(style, path, weights=known)
-        rows.append(
-            {"kind": "texture", "style": style.stem, **seen, "seconds": time.perf_counter() - started}
-        )
+        rows.append({"kind": "texture", "style": style.stem, **seen, "seconds": time.perf_counter() - started})
         print(json.dumps(rows[-1]), flush=True)
         textures.append(path)
         for content in contents:

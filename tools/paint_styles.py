@@ -30,6 +30,7 @@ PICTURES: dict[str, tuple[int, str]] = {
     "pointillist": (5, "Poplars by the water, in dots of pure colour"),
     "hatching": (31, "A hill town, pen hatching and watercolour"),
     "cubist": (17, "Still life with a guitar, in faceted planes"),
+    "golden": (13, "A tree of spirals, gold leaf and enamel"),
     "autumn": (3, "Birches in October, palette knife"),
 }
 LIMIT_BYTES = 390_000
@@ -48,9 +49,7 @@ def encode(pixels: np.ndarray, limit: int = LIMIT_BYTES) -> tuple[bytes, int]:
     """JPEG bytes at the best quality (95 down to 82) that stays under ``limit``."""
     for quality in range(95, 81, -1):
         stream = io.BytesIO()
-        Image.fromarray(pixels).save(
-            stream, "JPEG", quality=quality, optimize=True, subsampling=2
-        )
+        Image.fromarray(pixels).save(stream, "JPEG", quality=quality, optimize=True, subsampling=2)
         if stream.tell() < limit:
             break
     return stream.getvalue(), quality

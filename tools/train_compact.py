@@ -71,9 +71,7 @@ class Student(nn.Module):
             before = width
         self.head = nn.Linear(before, classes) if classes else None
 
-    def forward(
-        self, x: Tensor, first: str = "conv1_1", last: str = "conv5_4", pool: str = "max"
-    ) -> dict[str, Tensor]:
+    def forward(self, x: Tensor, first: str = "conv1_1", last: str = "conv5_4", pool: str = "max") -> dict[str, Tensor]:
         out: dict[str, Tensor] = {}
         for name in NAMES[NAMES.index(first) : NAMES.index(last) + 1]:
             if name.endswith("_1") and name != "conv1_1":
@@ -168,9 +166,7 @@ def train_features(args: argparse.Namespace) -> None:
     probes = nn.ModuleDict({n: nn.Conv2d(WIDTHS[int(n[4]) - 1], len(teacher[n][1]), 1) for n in MATCHED})
     probes.to(memory_format=CL)
     parameters = [p for n, p in student.named_parameters() if block_of(n) <= 3]
-    optimiser = torch.optim.AdamW(
-        [*parameters, *probes.parameters()], lr=args.lr, weight_decay=1e-5, betas=(0.9, 0.98)
-    )
+    optimiser = torch.optim.AdamW([*parameters, *probes.parameters()], lr=args.lr, weight_decay=1e-5, betas=(0.9, 0.98))
     pool_of_paintings: list[Tensor] = []
     start, step, spent = time.time(), 0, 0.0
     checkpoint = args.out / "features.pt"
@@ -195,9 +191,7 @@ def train_features(args: argparse.Namespace) -> None:
             starts = torch.rand(styles.shape)
             starts[8:] = photos.crops(4, 96, rng)
             pool = ("max", "avg")[int(rng.integers(2))]
-            pool_of_paintings += [
-                p for k in paint(student, styles, starts, 60, (4, 15, 30, 45, 60), pool) for p in k
-            ]
+            pool_of_paintings += [p for k in paint(student, styles, starts, 60, (4, 15, 30, 45, 60), pool) for p in k]
             pool_of_paintings = pool_of_paintings[-600:]
         if step % 3 == 0:
             pick = torch.from_numpy(rng.integers(len(small.images), size=36))
@@ -216,12 +210,8 @@ def train_features(args: argparse.Namespace) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             found = student(x.contiguous(memory_format=CL), last="conv3_4", pool=pool)
             # every third position of the first block, every second of the next: enough, and quick
-            grids = {
-                n: (int(rng.integers(s)), int(rng.integers(s)), s) for n in MATCHED for s in [4 - int(n[4])]
-            }
-            found, wanted = (
-                {n: f[n][:, :, y::s, x::s] for n, (y, x, s) in grids.items()} for f in (found, wanted)
-            )
+            grids = {n: (int(rng.integers(s)), int(rng.integers(s)), s) for n in MATCHED for s in [4 - int(n[4])]}
+            found, wanted = ({n: f[n][:, :, y::s, x::s] for n, (y, x, s) in grids.items()} for f in (found, wanted))
             guesses = {n: probes[n](found[n]) for n in MATCHED}
         loss = 0.0
         for n in MATCHED:
@@ -234,9 +224,7 @@ def train_features(args: argparse.Namespace) -> None:
         optimiser.step()
         step += 1
         if step % 200 == 0:
-            log.append(
-                {"step": step, "seconds": round(now), "lr": lr, **{n: round(v, 4) for n, v in means.items()}}
-            )
+            log.append({"step": step, "seconds": round(now), "lr": lr, **{n: round(v, 4) for n, v in means.items()}})
             print(json.dumps(log[-1]), flush=True)
             save(
                 checkpoint,
@@ -347,9 +335,7 @@ def save(path: Path, state: dict) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teacher", default="imagenet")
     parser.add_argument("--photos", type=Path, nargs="+", required=True)
     parser.add_argument("--labelled", type=Path, nargs="+", required=True)
@@ -359,10 +345,10 @@ def main() -> None:
     parser.add_argument("--minutes-classes", type=float, default=90)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--lr-classes", type=float, default=0.05)
+    parser.add_argument("--average", type=float, default=0.4, help="share of the last batches with average pooling")
     parser.add_argument(
-        "--average", type=float, default=0.4, help="share of the last batches with average pooling"
+        "--settle", type=float, default=0.5, help="share of the time after which statistics stand still"
     )
-    parser.add_argument("--settle", type=float, default=0.5, help="share of the time after which statistics stand still")
     parser.add_argument("--no-norm", action="store_true")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,0 +1,97 @@
+"""The compact extractor as it is shipped: its numbers, and what the real VGG-19 says of its pictures.
+
+The second part needs the real network's first layers, paintings and thumbnails, which are not part of the project;
+where they are not at hand it skips.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from PIL import Image
+
+from nstlib import VGGFeatures, images, layer_names, load, save, texture, transfer, vgg
+
+OUTSIDE = ROOT.parent / "shared"
+JUDGE = OUTSIDE / "tools" / "judge_style.py"
+needs_judge = pytest.mark.skipif(not JUDGE.exists(), reason="the judge's weights and paintings are not here")
+
+
+def test_it_is_a_thin_vgg19():
+    network = VGGFeatures(weights="compact")
+    assert network.available == layer_names("vgg19")
+    metadata = vgg.compact_state()[1]
+    assert [network.channels(f"relu{b}_1") for b in range(1, 6)] == json.loads(metadata["widths"])
+    assert len(json.loads(metadata["classes"])) == 202
+
+
+def test_filters_answer_with_about_one():
+    """Rescaled as Gatys did: over photos the mean activation of a filter is 1, and none is dead or wild."""
+    pytest.importorskip("skimage")
+    from skimage import data
+
+    photos = [Image.fromarray(a) for a in (data.astronaut(), data.chelsea(), data.coffee())]
+    batch = torch.cat([images.load(p, exact=(128, 128)) for p in photos])
+    network = VGGFeatures(weights="compact", precision="float32")
+    for name, found in network(batch, [n for n in layer_names() if n.startswith("relu")]).items():
+        means = found.mean((0, 2, 3))
+        assert 0.5 < means.mean() < 2, (name, means.mean())
+        assert means.max() < 12, (name, means.max())
+        assert (means > 0.02).float().mean() > 0.9, name
+
+
+@pytest.fixture(scope="module")
+def judge():
+    spec = importlib.util.spec_from_file_location("judge", JUDGE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    weights = module.load_file(module.WEIGHTS)
+    return lambda style, picture, content=None: module.distances(style, picture, content, weights)
+
+
+@needs_judge
+def test_a_texture_is_one_for_the_real_network_too(judge, tmp_path):
+    style = OUTSIDE / "paintings" / "starry_night_google.jpg"
+    result = texture(load(style, 256), steps=300)
+    assert judge(style, save(result.image, tmp_path / "a.png"))["style"] <= 0.035
+
+
+@needs_judge
+def test_a_transfer_is_one_for_the_real_network_too(judge, tmp_path):
+    style, content = OUTSIDE / "paintings" / "the_scream.jpg", OUTSIDE / "contents" / "golden_gate.jpg"
+    result = transfer(load(content, 256), load(style), steps=200)
+    seen = judge(style, save(result.image, tmp_path / "a.png"), content)
+    assert seen["style"] <= 0.025
+    assert seen["content"] <= 1.0
+
+
+@needs_judge
+def test_it_names_thumbnails_that_it_never_saw():
+    """The held-out tenth: the same split as in tools/compact_data.py (sorted by name, seed 0)."""
+    files = {}
+    for half in "ab":
+        archive = zipfile.ZipFile(OUTSIDE / "photos" / f"tiny-imagenet-{half}.zip")
+        files.update({n: archive for n in archive.namelist() if n.lower().endswith((".jpeg", ".jpg"))})
+    names = sorted(files)
+    order = torch.randperm(len(names), generator=torch.Generator().manual_seed(0))[: len(names) // 10][:2000]
+    classes = sorted({n.split("/")[0] for n in names})
+    state, metadata = vgg.compact_state()
+    network = VGGFeatures(weights="compact")
+    right = 0
+    for part in order.split(200):
+        chosen = [names[i] for i in part]
+        pixels = [np.array(Image.open(io.BytesIO(files[n].read(n))).convert("RGB")) for n in chosen]
+        batch = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
+        deepest = network(batch, ["relu5_4"])["relu5_4"].float().mean((2, 3))
+        scores = deepest @ state["head.weight"].float().T + state["head.bias"].float()
+        wanted = torch.tensor([classes.index(n.split("/")[0]) for n in chosen])
+        right += (scores.argmax(1) == wanted).sum().item()
+    assert len(json.loads(metadata["classes"])) == len(classes)
+    assert right / len(order) >= 0.38  # the whole held-out tenth is measured in the model card
