@@ -64,7 +64,7 @@ def install(requirements: list[str]) -> None:
         constraints.write_text("\n".join(pins()), encoding="utf-8")
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         # wheels only: to build a package here would take minutes and a second numpy
-        options = ["--only-binary", ":all:"]
+        options = ["--only-binary", ":all:", "--constraint", str(constraints)]
         done = subprocess.run([*pip, *options, *requirements], capture_output=True, text=True)
     if done.returncode:
         names = ", ".join(requirements)

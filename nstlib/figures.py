@@ -97,6 +97,7 @@ def show(
             ax.axis("off")
             if i >= len(arrays):
                 continue
+            ax.set_anchor("N")  # titles in one line, whatever the shapes
             ax.imshow(arrays[i], interpolation="lanczos" if arrays[i].shape[1] < 400 else "antialiased")
             if i < len(titles):
                 ax.set_title(titles[i])
@@ -142,26 +143,30 @@ def draw_curve(ax, records: Sequence[Record] | Mapping[str, Sequence[Record]], t
             lw=2.6 if first else 1.8,
         )
         # a run that diverges for one step must not squeeze everything else into a line
-        drawn += [v for v in values if math.isfinite(v) and v < 3 * values[0]]
+        drawn += [v for v in values if v < 3 * values[0]] if values[0] > 0 else [v for v in values if v > 0]
     ax.set_yscale("log")
     if drawn and max(drawn) > min(drawn):
-        low, high = max(min(drawn), max(drawn) / 1e4), max(drawn)
-        ax.set_ylim(low * 0.8, high * 1.25)
+        # a content loss that starts at zero would do the same from below
+        low = min(drawn) if several else max(min(drawn), max(drawn) / 3e3)
+        ax.set_ylim(low * 0.8, max(drawn) * 1.25)
     ax.set_xlabel("step")
-    ax.set_ylabel("weighted loss (logarithmic)")
+    ax.set_ylabel("loss, weighted")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.yaxis.set_major_formatter(lambda v, _: f"{v:,.0f}" if v >= 1 else f"{v:.2g}")
     ax.yaxis.set_minor_formatter(lambda v, _: "")
     if title:
         ax.set_title(title)
-    ax.legend(loc="upper right")
+    ax.legend(loc="best")
 
 
-def curve(records: Sequence[Record] | Mapping[str, Sequence[Record]], title: str = "", width: float = 7.0) -> Figure:
+def curve(
+    records: Sequence[Record] | Mapping[str, Sequence[Record]], title: str = "", width: float = 7.0, height: float = 0.0
+) -> Figure:
     """The losses of one run (total, style, content), or of several runs given as {name: records}."""
     if not records:
         raise SettingError("there is no record to draw; give result.records.")
     with _styled():
-        figure = _figure(width, width * 0.48)
+        figure = _figure(width, height or width * 0.48)
         draw_curve(figure.subplots(), records, title)
     return figure
 

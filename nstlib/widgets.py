@@ -7,7 +7,7 @@ Works with ipywidgets 7.7 (Colab) and 8.
 
 from __future__ import annotations
 
-import contextlib
+import html
 import io
 import threading
 import time
@@ -146,6 +146,8 @@ class Watch(_Shown):
     The run is a thread of its own, so the notebook stays free: that is why Stop works.
     """
 
+    latest: Watch | None = None
+
     def __init__(self, content: Tensor, style: Tensor, every: float = 0.4, **options: object) -> None:
         widgets = _ipywidgets()
         self.content, self.style, self.every, self.options = content, style, every, options
@@ -155,6 +157,9 @@ class Watch(_Shown):
         self.thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._shown = 0.0
+        if Watch.latest is not None:
+            Watch.latest.stop()  # a cell that is run again must not leave the earlier run painting unseen
+        Watch.latest = self
         self.start_button = widgets.Button(description="Start", button_style="success", icon="play")
         self.stop_button = widgets.Button(description="Stop", button_style="danger", icon="stop", disabled=True)
         self.label = widgets.HTML(_text("Press Start and watch."))
@@ -255,8 +260,8 @@ def _picture(picture: Tensor) -> bytes:
 
 def _plot(records: Sequence[Record]) -> Figure:
     if records:
-        return figures.curve(records, width=4.6)
-    figure = figures._figure(4.6, 2.2)
+        return figures.curve(records, width=4.4, height=2.8)
+    figure = figures._figure(4.4, 2.8)
     figure.text(0.5, 0.5, "the losses will be drawn here", ha="center", color="#9aa0a6")
     return figure
 
@@ -298,17 +303,4 @@ def slider_over(pictures: Sequence[Tensor], labels: Sequence[str], title: str = 
 
 
 def _text(sentence: str) -> str:
-    import html
-
     return f"<span style='padding-left:.6em'>{html.escape(sentence)}</span>"
-
-
-@contextlib.contextmanager
-def watched(watch: Watch):  # noqa: ANN201 - used by lessons and tests as 'with watched(w) as w:'
-    """Start a run and leave with it ended, whatever happens in between."""
-    watch.start()
-    try:
-        yield watch
-    finally:
-        watch.stop()
-        watch.wait()

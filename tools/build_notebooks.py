@@ -7,11 +7,11 @@ notebooks: ``notebooks/NN_name.ipynb`` for the student, ``notebooks/solved/NN_na
 filled in. Both are executed, each in its own folder. A source looks like this:
 
     # %% [markdown]
-    # # The title
+    # # NN · The title
     #
-    # *Question* What does this lesson answer?
+    # *Question*: What does this lesson answer?
     #
-    # *Time* 30 minutes
+    # *Time*: 30 minutes; and whatever else there is to say about it.
 
     # %% tags=["exercise"]
     def gram(features):
@@ -65,6 +65,7 @@ MAX_BYTES = 1_500_000
 """A notebook larger than this does not show on GitHub and loads slowly on Colab."""
 
 JPEG_QUALITY = 85
+LIVE = "(live: run this cell to use it)"
 WORDS = ("text/plain", "text/html", "text/markdown")
 KERNEL_CONFIG = """\
 c.InlineBackend.figure_formats = {"jpeg"}
@@ -97,7 +98,6 @@ def execute(notebook: NotebookNode, folder: Path, scale: str, timeout: int) -> N
             timeout=timeout,
             resources={"metadata": {"path": str(folder)}},
             record_timing=False,
-            store_widget_state=False,
             coalesce_streams=True,
         )
         client.execute(cleanup_kc=True, env={**os.environ, "NST_SCALE": scale, "IPYTHONDIR": profile})
@@ -119,8 +119,11 @@ def _tidy_output(output: NotebookNode) -> bool:
         output.text = _quiet(output.text)
         return bool(output.text)
     data = output.get("data", {})
-    # without its state a widget shows as an error; its text stays
-    widget = data.pop("application/vnd.jupyter.widget-view+json", None)
+    # a widget needs its kernel: stored, it would show as an error, and its own text is a page of settings
+    if data.pop("application/vnd.jupyter.widget-view+json", None) is not None:
+        if not _quiet(data.get("text/plain", "")).strip():
+            return False  # a progress bar
+        data["text/plain"] = LIVE
     png = data.pop("image/png", None)
     if png and "image/jpeg" not in data:
         data["image/jpeg"] = _as_jpeg(png)
@@ -131,7 +134,7 @@ def _tidy_output(output: NotebookNode) -> bool:
     for kind in WORDS:
         if kind in data:
             data[kind] = _quiet(data[kind])
-    return widget is None or bool(data.get("text/plain", "").strip())
+    return True
 
 
 def _quiet(text: str) -> str:
@@ -175,9 +178,7 @@ def problems(lesson: Lesson, kind: str, address: str, scale: str = "cpu") -> lis
     if notebook.metadata.get("nst", {}) != wanted.metadata.nst:
         found.append("the source, the scale or the builder has changed since it was built; build it again")
     if len(notebook.cells) != len(wanted.cells):
-        found.append(
-            f"it has {len(notebook.cells)} cells and its source gives {len(wanted.cells)}; build it again"
-        )
+        found.append(f"it has {len(notebook.cells)} cells and its source gives {len(wanted.cells)}; build it again")
     for i, (cell, want) in enumerate(zip(notebook.cells, wanted.cells), start=1):
         if (cell.cell_type, cell.source) != (want.cell_type, want.source):
             stamped = {"badges", "setup"} & {*want.metadata.get("tags", [])}
@@ -197,9 +198,7 @@ def _ran_badly(notebook: NotebookNode) -> list[tuple[int, str]]:
     code = [(i, cell) for i, cell in enumerate(notebook.cells, start=1) if cell.cell_type == "code"]
     for turn, (i, cell) in enumerate(code, start=1):
         if cell.execution_count != turn:
-            found.append(
-                (i, f"has execution count {cell.execution_count}, not {turn}: it did not run in order")
-            )
+            found.append((i, f"did not run in order: execution count {cell.execution_count}, not {turn}"))
         if any(output.output_type == "error" for output in cell.outputs):
             found.append((i, "has an error in its output"))
         if any("image/png" in output.get("data", {}) for output in cell.outputs):
@@ -221,11 +220,7 @@ def strays(folder: Path) -> list[str]:
     known = {lesson.notebook(kind) for lesson in find_lessons(folder) for kind in KINDS}
     there = [*folder.glob("*.ipynb"), *folder.glob("solved/*.ipynb")]
     label = "{}: has no source in notebooks/source; remove it or write one"
-    return [
-        label.format(path.relative_to(folder.parent).as_posix())
-        for path in sorted(there)
-        if path not in known
-    ]
+    return [label.format(path.relative_to(folder.parent).as_posix()) for path in sorted(there) if path not in known]
 
 
 def check(folder: Path, address: str, scale: str = "cpu") -> list[str]:
@@ -239,9 +234,7 @@ def check(folder: Path, address: str, scale: str = "cpu") -> list[str]:
     return found + strays(folder)
 
 
-def build(
-    lesson: Lesson, kind: str, address: str, scale: str = "cpu", run: bool = True, timeout: int = 1800
-) -> Path:
+def build(lesson: Lesson, kind: str, address: str, scale: str = "cpu", run: bool = True, timeout: int = 1800) -> Path:
     """Make one notebook, execute it and write it. Raises SourceError, or what the execution raised."""
     notebook = make_copy(lesson, kind, address, scale)
     path = lesson.notebook(kind)
@@ -262,27 +255,19 @@ def choose(names: list[str], lessons: list[Lesson]) -> list[Lesson]:
     known = {lesson.name for lesson in chosen} | {lesson.name[:2] for lesson in chosen}
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise SourceError(
-            f"no lesson is called {', '.join(unknown)}; there are {', '.join(x.name for x in lessons)}."
-        )
+        raise SourceError(f"no lesson is called {', '.join(unknown)}; there are {', '.join(x.name for x in lessons)}.")
     return chosen
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description="Build and execute the course's notebooks from notebooks/source."
-    )
+    parser = argparse.ArgumentParser(description="Build and execute the course's notebooks from notebooks/source.")
     parser.add_argument("names", nargs="*", help="lessons, as 02_gram or 02; all if left out")
     parser.add_argument("--scale", default="cpu", choices=("smoke", "cpu", "gpu"), help="the scale to run at")
-    parser.add_argument(
-        "--check", action="store_true", help="execute nothing; say what is wrong with what is there"
-    )
+    parser.add_argument("--check", action="store_true", help="execute nothing; say what is wrong with what is there")
     parser.add_argument("--no-execute", action="store_true", help="write the notebooks without outputs")
     parser.add_argument("--force", action="store_true", help="build also what has not changed")
     parser.add_argument("--timeout", type=int, default=1800, help="seconds that one cell may take")
-    parser.add_argument(
-        "--folder", type=Path, default=ROOT / "notebooks", help="the folder that holds source/"
-    )
+    parser.add_argument("--folder", type=Path, default=ROOT / "notebooks", help="the folder that holds source/")
     options = parser.parse_args(argv)
     folder, address = options.folder.resolve(), read_address()
     if options.check:

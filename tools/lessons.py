@@ -51,9 +51,7 @@ class Lesson:
     def cells(self) -> list[NotebookNode]:
         cells = jupytext.read(self.path, fmt="py:percent").cells
         if not cells or cells[0].cell_type != "markdown" or not cells[0].source.startswith("# "):
-            raise SourceError(
-                f"{self.path.name}: the first cell must be markdown that begins with '# ' and the title."
-            )
+            raise SourceError(f"{self.path.name}: the first cell must be markdown that begins with '# ' and the title.")
         return cells
 
 
@@ -65,14 +63,14 @@ def find_lessons(folder: Path) -> list[Lesson]:
 def header(lesson: Lesson) -> dict[str, str]:
     """Number, title, question and time of a lesson, from its first cell."""
     text = lesson.cells()[0].source
-    found = {"number": lesson.name[:2], "title": text.splitlines()[0].removeprefix("# ").strip()}
+    title = text.splitlines()[0].removeprefix("# ")
+    found = {"number": lesson.name[:2], "title": re.sub(r"^\d\d\W+", "", title).strip()}
     for key in ("Question", "Time"):
         line = re.search(rf"^\*{key}\*:?\s+(\S.*)$", text, re.MULTILINE)
         if line is None:
-            raise SourceError(
-                f"{lesson.path.name}: the first cell has no line that begins with '*{key}* '; add it."
-            )
+            raise SourceError(f"{lesson.path.name}: the first cell has no line that begins with '*{key}* '; add it.")
         found[key.lower()] = line[1].strip()
+    found["time"] = re.split("[.;,]", found["time"])[0]  # a lesson may say more than fits into a table
     return found
 
 
@@ -87,9 +85,7 @@ def split_exercise(code: str, where: str = "the cell") -> tuple[str, str, list[s
         mark = line.strip()
         if mark == "# SOLUTION":
             if indent is not None:
-                raise SourceError(
-                    f"{where}: '# SOLUTION' within a solution; close the first with '# END SOLUTION'."
-                )
+                raise SourceError(f"{where}: '# SOLUTION' within a solution; close the first with '# END SOLUTION'.")
             indent, instead = line[: len(line) - len(line.lstrip())], []
         elif mark == "# END SOLUTION":
             if indent is None:
@@ -111,9 +107,7 @@ def split_exercise(code: str, where: str = "the cell") -> tuple[str, str, list[s
 
 def secrets(lesson: Lesson) -> list[str]:
     """Lines of a lesson's solutions that must stand nowhere in the student's copy."""
-    lines = [
-        line for cell in lesson.cells() if cell.cell_type == "code" for line in split_exercise(cell.source)[2]
-    ]
+    lines = [line for cell in lesson.cells() if cell.cell_type == "code" for line in split_exercise(cell.source)[2]]
     return [line for line in dict.fromkeys(lines) if len(line) > LEAST_SECRET]
 
 
@@ -129,9 +123,7 @@ def make_copy(lesson: Lesson, kind: str, address: str, scale: str = "cpu") -> No
             student, solved, secret = split_exercise(text, where)
             whole = {"student-only", "solution-only"} & {*tags}  # an exercise may also be two cells
             if bool(secret) != ("exercise" in tags) and not whole:
-                raise SourceError(
-                    f"{where}: a solution and the tag 'exercise' go together; one of them is missing."
-                )
+                raise SourceError(f"{where}: a solution and the tag 'exercise' go together; one of them is missing.")
             text = student if kind == "student" else solved
         if ("solution-only" if kind == "student" else "student-only") not in tags:
             cells.append(_cell(cell.cell_type, text, tags))

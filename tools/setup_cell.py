@@ -41,9 +41,7 @@ def read_address(pyproject: Path = ROOT / "pyproject.toml") -> str:
 def check_address(address: str) -> None:
     """Raise ValueError unless the address is one that Colab, Kaggle and Binder can open notebooks from."""
     if not ADDRESS.fullmatch(address) or address.endswith(".git"):
-        raise ValueError(
-            f"the address {address!r} is not of the form https://github.com/OWNER/REPO; correct it."
-        )
+        raise ValueError(f"the address {address!r} does not look like https://github.com/OWNER/REPO; correct it.")
 
 
 def setup_cell(address: str) -> str:

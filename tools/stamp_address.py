@@ -24,7 +24,7 @@ BEGIN, END = "<!-- lessons -->", "<!-- /lessons -->"
 
 
 def lesson_table(folder: Path, address: str) -> str:
-    """README's table: a row for every lesson that exists."""
+    """README's table, a row for every lesson that exists; nothing if there is none."""
     rows = ["| | Lesson | Question | Time | Open |", "|---|---|---|---|---|"]
     for lesson in find_lessons(folder):
         about = {key: text.replace("|", "\\|") for key, text in header(lesson).items()}
@@ -32,7 +32,7 @@ def lesson_table(folder: Path, address: str) -> str:
         title = f"[{about['title']}]({student}) ([solved]({solved}))"
         row = [about["number"], title, about["question"], about["time"], badges(address, student)]
         rows.append(f"| {' | '.join(row)} |")
-    return "\n".join(rows)
+    return "".join(f"{row}\n" for row in rows) if len(rows) > 2 else ""
 
 
 def stamped_readme(text: str, folder: Path, address: str) -> str:
@@ -41,7 +41,7 @@ def stamped_readme(text: str, folder: Path, address: str) -> str:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise SourceError(f"README.md has no place for the lesson table; add the lines {BEGIN} and {END}.")
-    return f"{before}{BEGIN}\n{lesson_table(folder, address)}\n{END}{after}"
+    return f"{before}{BEGIN}\n{lesson_table(folder, address)}{END}{after}"
 
 
 def stamped_notebook(text: str, path: str, address: str) -> str:
@@ -81,9 +81,7 @@ def move(root: Path, old: str, new: str) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description="Write the repository's address into notebooks and README.md."
-    )
+    parser = argparse.ArgumentParser(description="Write the repository's address into notebooks and README.md.")
     parser.add_argument("address", nargs="?", help="a new address, https://github.com/OWNER/REPO")
     parser.add_argument("--check", action="store_true", help="change nothing; say what does not agree")
     parser.add_argument("--root", type=Path, default=ROOT, help="the repository's folder")

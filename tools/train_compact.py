@@ -71,10 +71,12 @@ class Student(nn.Module):
             before = width
         self.head = nn.Linear(before, classes) if classes else None
 
-    def forward(self, x: Tensor, first: str = "conv1_1", last: str = "conv5_4", pool: str = "max") -> dict[str, Tensor]:
+    def forward(
+        self, x: Tensor, first: str = "conv1_1", last: str = "conv5_4", pool: str = "max", pooled: bool = False
+    ) -> dict[str, Tensor]:
         out: dict[str, Tensor] = {}
         for name in NAMES[NAMES.index(first) : NAMES.index(last) + 1]:
-            if name.endswith("_1") and name != "conv1_1":
+            if name.endswith("_1") and name != "conv1_1" and not (pooled and name == first):
                 x = F.max_pool2d(x, 2) if pool == "max" else F.avg_pool2d(x, 2)
             x = F.relu(self.norms[name](self.convs[name](x)))
             out[name] = x
@@ -253,78 +255,76 @@ def train_features(args: argparse.Namespace) -> None:
 
 
 def train_classes(args: argparse.Namespace) -> None:
+    """conv4_1 to conv5_4 and the head, on what the finished conv3_4 says of ``--views`` versions of every thumbnail."""
     rng = np.random.default_rng(args.seed + 1)
     torch.manual_seed(args.seed + 1)
     small = Labelled(args.labelled)
     student = Student(classes=len(small.classes)).to(memory_format=CL)
-    state = torch.load(args.out / "features.pt", weights_only=True)["student"]
-    student.load_state_dict(state, strict=False)
+    checkpoint = args.out / "classes.pt"
+    source = checkpoint if args.resume and checkpoint.exists() else args.out / "features.pt"
+    student.load_state_dict(torch.load(source, weights_only=True)["student"], strict=False)
+    for name, norm in student.norms.items():
+        norm.momentum = 0.1 if block_of(f"norms.{name}") > 3 else 0.0
     deep = [p for n, p in student.named_parameters() if block_of(n) > 3]
-    optimiser = torch.optim.SGD(deep, lr=args.lr_classes, momentum=0.9, nesterov=True, weight_decay=1e-3)
-    start, step = time.time(), 0
-    total = args.minutes_classes * 60
+    optimiser = torch.optim.AdamW(deep, lr=args.lr_classes, weight_decay=0.05)
     log: list[dict] = []
 
-    def base(x: Tensor, pool: str) -> Tensor:
+    @torch.no_grad()
+    def base(x: Tensor) -> Tensor:
+        """Activations of the part that is finished, pooled: (N, C, 8, 8) for 64 x 64 pixels."""
         student.eval()
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            x = ((x - MEAN) / STD).contiguous(memory_format=CL)
-            return student(x, last="conv3_4", pool=pool)["conv3_4"]
-
-    def name_it(x: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            deepest = student(x, first="conv4_1")["conv5_4"]
-        return student.head(F.dropout(deepest.float().mean((2, 3)), 0.3, student.training))
+            found = student(((x - MEAN) / STD).contiguous(memory_format=CL), last="conv3_4")["conv3_4"]
+        return F.max_pool2d(found, 2)
+
+    def name_it(features: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            deepest = student(features, first="conv4_1", pooled=True)["conv5_4"]
+        return student.head(deepest.float().mean((2, 3)))
+
+    def view() -> Tensor:
+        """One more version of all thumbnails: crops enlarged again, other colours, flips."""
+        out = []
+        for part in small.images.split(256):
+            side = int(rng.choice([44, 50, 56, 64]))
+            y, x = rng.integers(65 - side, size=2)
+            crop = part[:, :, y : y + side, x : x + side].float() / 255
+            out.append(base(shake_colours(F.interpolate(crop, (64, 64), mode="bilinear"), rng)))
+        return torch.cat(out)
+
+    views = [view() for _ in range(args.views)]
+    held = torch.cat([base(part.float() / 255) for part in small.held_images.split(256)])
 
     def accuracy() -> float:
-        right = 0
-        for i in range(0, len(small.held_labels), 256):
-            x = base(small.held_images[i : i + 256].float() / 255, "max")
-            with torch.no_grad():
-                right += (name_it(x).argmax(1) == small.held_labels[i : i + 256]).sum().item()
-        return right / len(small.held_labels)
+        student.eval()
+        with torch.no_grad():
+            named = torch.cat([name_it(part).argmax(1) for part in held.split(256)])
+        return (named == small.held_labels).float().mean().item()
 
+    start, step, total = time.time(), 0, args.minutes_classes * 60
     order = np.empty(0, dtype=int)
     while (now := time.time() - start) < total:
-        lr = args.lr_classes * min(1, (step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * now / total)) + 1e-4
+        lr = args.lr_classes * min(1, (step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * now / total)) + 1e-5
         for group in optimiser.param_groups:
             group["lr"] = lr
         if len(order) < 128:
             order = np.concatenate([order, rng.permutation(len(small.labels))])
         pick, order = torch.from_numpy(order[:128]), order[128:]
-        x, labels = small.images[pick].float() / 255, small.labels[pick]
-        side = int(rng.choice([40, 48, 56, 64]))  # crops at one scale a batch, enlarged again
-        y0, x0 = rng.integers(65 - side, size=2)
-        x = F.interpolate(x[:, :, y0 : y0 + side, x0 : x0 + side], (64, 64), mode="bilinear")
-        features = base(shake_colours(x, rng), "max")
+        chosen = views[int(rng.integers(len(views)))][pick].contiguous(memory_format=CL)
         student.train()
-        mix = float(rng.beta(0.2, 0.2))
-        other = torch.from_numpy(rng.permutation(len(labels)))
-        logits = name_it(mix * features + (1 - mix) * features[other])
-        loss = mix * F.cross_entropy(logits, labels, label_smoothing=0.1)
-        loss = loss + (1 - mix) * F.cross_entropy(logits, labels[other], label_smoothing=0.1)
+        student.norms.train()
+        loss = F.cross_entropy(name_it(chosen), small.labels[pick], label_smoothing=0.1)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         step += 1
-        if step % 500 == 0:
-            log.append(
-                {
-                    "step": step,
-                    "seconds": round(now),
-                    "lr": lr,
-                    "loss": round(loss.item(), 4),
-                    "top1": accuracy(),
-                }
-            )
+        if step % 1000 == 0:
+            log.append({"step": step, "seconds": round(now), "lr": lr, "loss": loss.item(), "top1": accuracy()})
             print(json.dumps(log[-1]), flush=True)
-            save(
-                args.out / "classes.pt",
-                {"student": student.state_dict(), "classes": small.classes, "log": log},
-            )
+            save(checkpoint, {"student": student.state_dict(), "classes": small.classes, "log": log})
     log.append({"step": step, "seconds": round(total), "top1": accuracy()})
     print(json.dumps(log[-1]), flush=True)
-    save(args.out / "classes.pt", {"student": student.state_dict(), "classes": small.classes, "log": log})
+    save(checkpoint, {"student": student.state_dict(), "classes": small.classes, "log": log})
 
 
 def save(path: Path, state: dict) -> None:
@@ -344,7 +344,8 @@ def main() -> None:
     parser.add_argument("--minutes-features", type=float, default=240)
     parser.add_argument("--minutes-classes", type=float, default=90)
     parser.add_argument("--lr", type=float, default=3e-3)
-    parser.add_argument("--lr-classes", type=float, default=0.05)
+    parser.add_argument("--lr-classes", type=float, default=2e-3)
+    parser.add_argument("--views", type=int, default=8, help="versions of every thumbnail")
     parser.add_argument("--average", type=float, default=0.4, help="share of the last batches with average pooling")
     parser.add_argument(
         "--settle", type=float, default=0.5, help="share of the time after which statistics stand still"

@@ -1,0 +1,142 @@
+"""The gallery's pictures, and what it says when one is not there. No test opens a connection."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from nstlib import gallery, save
+from nstlib.gallery import GalleryError
+
+pooch = pytest.importorskip("pooch")
+pytest.importorskip("skimage")
+
+
+@pytest.fixture
+def styles(tmp_path, monkeypatch, photo) -> Path:
+    """A folder of two styles."""
+    for name in ("night", "waves"):
+        save(photo, tmp_path / "styles" / f"{name}.jpg")
+    (tmp_path / "styles" / "notes.txt").write_text("no picture")
+    monkeypatch.setenv("NST_DATA", str(tmp_path))
+    return tmp_path / "styles"
+
+
+def one_sentence(error: pytest.ExceptionInfo) -> str:
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+@pytest.mark.parametrize("name", gallery.content_names())
+def test_contents_lie_in_the_wheel(name, monkeypatch):
+    monkeypatch.setattr(pooch, "retrieve", None)  # a download would fail
+    picture = gallery.content(name, 40)
+    assert picture.shape[:2] == (1, 3)
+    assert max(picture.shape[2:]) == 40
+    assert picture.dtype == torch.float32
+    assert 0 <= picture.min() < picture.max() <= 1
+
+
+def test_unknown_content_names_the_nearest():
+    with pytest.raises(GalleryError) as error:
+        gallery.content("chelsey")
+    assert "did you mean 'chelsea'?" in one_sentence(error)
+
+
+def test_content_without_scikit_image(monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    with pytest.raises(GalleryError) as error:
+        gallery.content("coffee")
+    assert "pip install scikit-image" in one_sentence(error)
+
+
+def test_styles_of_a_folder(styles):
+    assert gallery.style_names() == ["night", "waves"]
+    assert gallery.style("waves", 32).shape == (1, 3, 24, 32)
+    with pytest.raises(GalleryError) as error:
+        gallery.style("wave")
+    assert one_sentence(error) == "there is no style 'wave'; did you mean 'waves'? There are: night, waves."
+
+
+def test_styles_of_the_repository(monkeypatch, tmp_path):
+    """Found beside the package, wherever the notebook runs."""
+    monkeypatch.delenv("NST_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    names = gallery.style_names()
+    assert len(names) >= 6
+    assert names == sorted(names)
+    assert gallery.style(names[0], 48).shape[3] <= 48
+
+
+def test_no_styles(monkeypatch, tmp_path):
+    monkeypatch.setenv("NST_DATA", str(tmp_path))
+    assert gallery.style_names() == []
+    with pytest.raises(GalleryError) as error:
+        gallery.style("waves")
+    assert "NST_DATA" in one_sentence(error)
+
+
+def test_paintings_have_fixed_addresses_and_hashes():
+    for name, (title, address, sha256, word) in gallery.PAINTINGS.items():
+        commit = address.split("/")[5]
+        assert address.startswith("https://raw.githubusercontent.com/"), name
+        assert len(commit) == 40
+        assert int(commit, 16)
+        assert len(sha256) == 64
+        assert int(sha256, 16)
+        assert title
+        assert word
+
+
+@pytest.mark.parametrize("error", [ConnectionError("no route"), OSError("disk full"), TimeoutError()])
+def test_painting_without_a_connection(styles, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(pooch, "retrieve", fail)
+    with pytest.raises(GalleryError) as caught:
+        gallery.painting("shipwreck")
+    text = one_sentence(caught)
+    assert "could not be fetched" in text
+    assert "take gallery.style('waves') instead" in text
+    with pytest.raises(GalleryError, match="take gallery.style"):
+        gallery.painting("starry_night")
+
+
+def test_painting_with_a_wrong_hash(styles, monkeypatch):
+    def fail(*_, **__):
+        raise ValueError("SHA256 hash of downloaded file does not match")
+
+    monkeypatch.setattr(pooch, "retrieve", fail)
+    with pytest.raises(GalleryError) as error:
+        gallery.painting("starry_night")
+    assert "has changed" in one_sentence(error)
+
+
+def test_a_painting_is_read_from_the_cache(tmp_path, monkeypatch, photo):
+    asked = []
+
+    def retrieve(address, known_hash, fname, path):
+        asked.append((address, known_hash, str(path)))
+        return save(photo, tmp_path / fname)
+
+    monkeypatch.setattr(pooch, "retrieve", retrieve)
+    monkeypatch.setenv("NST_CACHE", str(tmp_path / "cache"))
+    assert gallery.painting("starry_night", 32).shape == (1, 3, 24, 32)
+    ((address, known_hash, path),) = asked
+    assert address.endswith(".jpg")
+    assert known_hash.startswith("sha256:")
+    assert path == str(tmp_path / "cache")
+
+
+def test_unknown_painting_and_no_pooch(monkeypatch):
+    with pytest.raises(GalleryError) as error:
+        gallery.painting("starry_nite")
+    assert "did you mean 'starry_night'?" in one_sentence(error)
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    with pytest.raises(GalleryError, match="pooch"):
+        gallery.painting("starry_night")

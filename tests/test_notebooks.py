@@ -1,0 +1,388 @@
+"""The notebooks in the repository agree with their sources, and the builder notices when one does not."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import build_notebooks as builder  # noqa: E402
+import stamp_address  # noqa: E402
+from lessons import Lesson, SourceError, find_lessons, header, make_copy, split_exercise  # noqa: E402
+from setup_cell import badges, read_address, setup_cell  # noqa: E402
+
+ADDRESS = "https://github.com/someone/a-course"
+
+SOURCE = '''\
+# %% [markdown]
+# # 00 · Twice | one
+#
+# *Question* What is twice one?
+#
+# *Time*: 1 minute; less on a GPU.
+
+# %%
+import os, sys
+import ipywidgets
+import matplotlib.pyplot as plt
+from IPython.display import display
+from PIL import Image
+widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}}
+display({**widget, "text/plain": "a bar"}, raw=True)
+display({**widget, "text/plain": " 0%|    | 0/3 [00:00<?]"}, raw=True)
+display(Image.new("RGBA", (4, 4)))
+plt.plot([1, 2])
+plt.show()
+ipywidgets.interact(lambda x: print(x), x=(0, 3))
+print(os.environ["NST_SCALE"], object())
+print("100%|####| 3/3 [00:01<00:00]", file=sys.stderr)
+
+# %% tags=["exercise"]
+def double(x):
+    """Twice x."""
+    # SOLUTION
+    answer = x + x  # a sum
+    return answer
+    # END SOLUTION
+
+# %%
+course.check.double(double)
+
+# %% [markdown] tags=["solution-only"]
+# The worked answer.
+
+# %% tags=["student-only"]
+print("try it")
+'''
+
+COURSE = """\
+class Check:
+    done = None
+    def double(self, f):
+        self.done = f(1)
+        print("not done yet" if self.done is None else self.done)
+    def summary(self):
+        print("summary")
+    def require_all(self):
+        assert self.done == 2, "the checks have not all passed"
+check = Check()
+def setup():
+    print("device, scale, extractor")
+"""
+"""Stands in for nstlib.course: without torch a kernel is up in a second."""
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a course module that a kernel imports instead of the real one."""
+    folder = tmp_path_factory.mktemp("course")
+    (folder / "nstlib").mkdir()
+    (folder / "nstlib" / "__init__.py").write_text("", encoding="utf-8")
+    (folder / "nstlib" / "course.py").write_text(COURSE, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, course: Path) -> Path:
+    """A notebooks folder with one lesson, built and executed."""
+    folder = tmp_path_factory.mktemp("built") / "notebooks"
+    (folder / "source").mkdir(parents=True)
+    (folder / "source" / "00_twice.py").write_text(SOURCE, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(course))
+        for kind in ("student", "solved"):
+            builder.build(find_lessons(folder)[0], kind, ADDRESS, "cpu")
+    return folder
+
+
+@pytest.fixture
+def folder(built: Path, tmp_path: Path) -> Path:
+    """A copy of the built folder, to be spoilt."""
+    return shutil.copytree(built, tmp_path / "notebooks")
+
+
+def only(folder: Path) -> Lesson:
+    (lesson,) = find_lessons(folder)
+    return lesson
+
+
+def change(path: Path, edit: Callable[[NotebookNode], object]) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    edit(notebook)
+    nbformat.write(notebook, path)
+
+
+def tagged(notebook: NotebookNode, tag: str) -> NotebookNode:
+    return next(cell for cell in notebook.cells if tag in cell.metadata.get("tags", []))
+
+
+# --- the repository ------------------------------------------------------------------------------
+
+
+def test_the_notebooks_agree_with_their_sources():
+    assert builder.check(ROOT / "notebooks", read_address()) == []
+
+
+def test_the_address_is_the_same_everywhere(capsys: pytest.CaptureFixture):
+    assert stamp_address.main(["--check"]) == 0, capsys.readouterr()
+
+
+# --- from a source to its copies -----------------------------------------------------------------
+
+
+def test_the_student_gets_dots_and_the_solved_copy_the_solution(folder: Path):
+    student, solved = (nbformat.read(only(folder).notebook(kind), as_version=4) for kind in ("student", "solved"))
+    assert tagged(student, "exercise").source == 'def double(x):\n    """Twice x."""\n    ...  # your code here'
+    assert tagged(solved, "exercise").source.endswith("    answer = x + x  # a sum\n    return answer")
+    student_text, solved_text = (str([cell.source for cell in copy.cells]) for copy in (student, solved))
+    for text, here in (("SOLUTION", False), ("worked answer", False), ("try it", True)):
+        assert (text in student_text) == here
+    assert "try it" not in solved_text
+    assert "worked answer" in solved_text
+    assert [copy.cells[-1].source for copy in (student, solved)] == [
+        "course.check.summary()",
+        "course.check.require_all()",
+    ]
+
+
+def test_lines_for_the_student_replace_the_dots():
+    code = (
+        "for x in y:\n    # SOLUTION\n    z = 1\n    # STUDENT: if x:\n    # STUDENT:     z = ...\n    # END SOLUTION"
+    )
+    student, solved, secret = split_exercise(code)
+    assert student == "for x in y:\n    if x:\n        z = ..."
+    assert solved == "for x in y:\n    z = 1"
+    assert secret == ["z = 1"]
+
+
+@pytest.mark.parametrize("code", ["# SOLUTION\nx", "x\n# END SOLUTION", "# SOLUTION\n# SOLUTION\n# END SOLUTION"])
+def test_unbalanced_solutions_are_refused(code: str):
+    with pytest.raises(SourceError, match="SOLUTION"):
+        split_exercise(code)
+
+
+def test_a_solution_without_the_tag_is_refused(folder: Path):
+    path = only(folder).path
+    path.write_text(SOURCE.replace(' tags=["exercise"]', ""), encoding="utf-8")
+    with pytest.raises(SourceError, match="'exercise' go together"):
+        make_copy(only(folder), "student", ADDRESS)
+    (line,) = builder.check(folder, ADDRESS)
+    assert line.startswith("00_twice.py, cell 3: a solution")
+
+
+def test_badges_and_set_up_come_first_and_have_stable_ids(folder: Path):
+    first, again = (make_copy(only(folder), "solved", ADDRESS) for _ in range(2))
+    assert first == again
+    assert len({cell.id for cell in first.cells}) == len(first.cells)
+    assert first.cells[0].source == badges(ADDRESS, "notebooks/solved/00_twice.ipynb")
+    assert first.cells[1].source.startswith("# 00 · Twice")
+    assert first.cells[2].source == setup_cell(ADDRESS)
+
+
+def test_badges_lead_to_the_notebook():
+    text = badges(ADDRESS, "notebooks/00_x.ipynb")
+    assert "(https://colab.research.google.com/github/someone/a-course/blob/main/notebooks/00_x.ipynb)" in text
+    source = "https://github.com/someone/a-course/blob/main/notebooks/00_x.ipynb"
+    assert f"(https://kaggle.com/kernels/welcome?src={source})" in text
+    assert "(https://mybinder.org/v2/gh/someone/a-course/main?labpath=notebooks/00_x.ipynb)" in text
+
+
+# --- what an executed notebook holds ---------------------------------------------------------------
+
+
+def test_a_built_lesson_has_no_problems(folder: Path):
+    assert builder.check(folder, ADDRESS) == []
+
+
+def test_outputs_are_small_and_do_not_change_from_run_to_run(folder: Path):
+    notebook = nbformat.read(only(folder).notebook("student"), as_version=4)
+    outputs = next(cell.outputs for cell in notebook.cells if "plt.plot" in cell.source)
+    kinds = {kind for output in outputs for kind in output.get("data", {})}
+    assert kinds == {"text/plain", "image/jpeg"}
+    pictures = [output.data["image/jpeg"] for output in outputs if "image/jpeg" in output.get("data", {})]
+    assert len(pictures) == 2
+    for picture in pictures:
+        assert Image.open(io.BytesIO(base64.b64decode(picture))).format == "JPEG"
+    said = builder.outputs_text(next(cell for cell in notebook.cells if "plt.plot" in cell.source))
+    assert "cpu <object object>" in said
+    assert said.count(builder.LIVE) == 2
+    assert "a bar" not in said
+    assert "%|" not in said
+    assert "widgets" not in notebook.metadata
+    assert notebook.metadata.nst == {"source_sha256": only(folder).digest, "kind": "student", "scale": "cpu"}
+
+
+def test_what_has_not_changed_is_not_built_again(folder: Path, capsys: pytest.CaptureFixture, monkeypatch):
+    monkeypatch.setattr(builder, "read_address", lambda: ADDRESS)
+    monkeypatch.setattr(builder, "execute", lambda *args: pytest.fail("it was executed"))
+    assert builder.main(["--folder", str(folder)]) == 0
+    assert capsys.readouterr().out == "00_twice (student): unchanged\n00_twice (solved): unchanged\n"
+    assert builder.main(["--folder", str(folder), "--check"]) == 0
+    assert builder.main(["--folder", str(folder), "07"]) == 1
+
+
+# --- what --check notices ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda n: n.metadata.nst.update(source_sha256="0"), "has changed since it was built"),
+        (lambda n: n.metadata.nst.update(scale="smoke"), "has changed since it was built"),
+        (lambda n: n.cells[3].update(source="1"), "cell 4 is not what the source gives; change the source"),
+        (lambda n: n.cells[2].update(source="1"), "cell 3 is not what the source gives; run tools/stamp_address.py"),
+        (lambda n: n.cells.pop(), "its source gives"),
+        (lambda n: n.cells[3].update(execution_count=7), "cell 4: did not run in order"),
+        (lambda n: n.cells[3].update(execution_count=None), "cell 4: did not run in order"),
+        (
+            lambda n: n.cells[3].update(outputs=[nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])]),
+            "cell 4: has an error in its output",
+        ),
+        (
+            lambda n: n.cells[3].update(outputs=[nbformat.v4.new_output("display_data", {"image/png": "x"})]),
+            "cell 4: holds a PNG",
+        ),
+        (
+            lambda n: n.cells[3].update(outputs=[nbformat.v4.new_output("stream", text="x" * 1_500_001)]),
+            "1.50 MB, more than the 1.5 MB",
+        ),
+        (
+            lambda n: n.cells[3].update(outputs=[nbformat.v4.new_output("stream", text="answer = x + x  # a sum")]),
+            "cell 4 tells the student a line of a solution: 'answer = x + x  # a sum'",
+        ),
+    ],
+)
+def test_check_notices(folder: Path, edit: Callable[[NotebookNode], object], message: str):
+    change(only(folder).notebook("student"), edit)
+    found = builder.check(folder, ADDRESS)
+    assert len(found) == 1
+    assert found[0].startswith("notebooks/00_twice.ipynb: ")
+    assert message in found[0]
+
+
+def test_check_notices_a_changed_source_and_missing_or_left_over_notebooks(folder: Path):
+    lesson = only(folder)
+    lesson.path.write_text(SOURCE + "\n# %%\nprint(1)\n", encoding="utf-8")
+    assert any("has changed since it was built" in line for line in builder.check(folder, ADDRESS))
+    lesson.path.write_text(SOURCE, encoding="utf-8")
+    lesson.notebook("solved").rename(folder / "solved" / "05_gone.ipynb")
+    assert builder.check(folder, ADDRESS) == [
+        "notebooks/solved/00_twice.ipynb: missing; run tools/build_notebooks.py 00_twice",
+        "notebooks/solved/05_gone.ipynb: has no source in notebooks/source; remove it or write one",
+    ]
+    lesson.notebook("student").write_text("{", encoding="utf-8")
+    assert "cannot be read" in builder.check(folder, ADDRESS)[0]
+
+
+def test_a_solution_given_away_elsewhere_is_noticed(folder: Path):
+    lesson = only(folder)
+    lesson.path.write_text(SOURCE + "\n# %% [markdown]\n# Write `answer = x + x  # a sum`.\n", encoding="utf-8")
+    assert any("tells the student" in line for line in _after_rebuild(lesson))
+
+
+def _after_rebuild(lesson: Lesson) -> list[str]:
+    nbformat.write(make_copy(lesson, "student", ADDRESS), lesson.notebook("student"))
+    return builder.problems(lesson, "student", ADDRESS)
+
+
+# --- building ---------------------------------------------------------------------------------------
+
+
+def test_a_wrong_answer_fails_the_build_and_leaves_the_notebook(folder: Path, course: Path, monkeypatch, capsys):
+    monkeypatch.setenv("PYTHONPATH", str(course))
+    monkeypatch.setattr(builder, "read_address", lambda: ADDRESS)
+    lesson = only(folder)
+    lesson.path.write_text(SOURCE.replace("x + x  #", "x + x + x  #"), encoding="utf-8")
+    before = lesson.notebook("solved").read_bytes()
+    assert builder.main(["--folder", str(folder)]) == 1
+    assert "the checks have not all passed" in capsys.readouterr().err
+    assert lesson.notebook("solved").read_bytes() == before
+
+
+def test_a_notebook_that_grows_too_large_is_not_written(folder: Path, monkeypatch):
+    monkeypatch.setattr(builder, "MAX_BYTES", 1000)
+    path = only(folder).notebook("student")
+    before = path.read_bytes()
+    with pytest.raises(SourceError, match="show fewer or smaller pictures"):
+        builder.build(only(folder), "student", ADDRESS, run=False)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_nbval_runs_both_copies_and_fails_for_a_wrong_answer(folder: Path, course: Path, wrong: bool):
+    solved = only(folder).notebook("solved")
+    if wrong:
+        change(solved, lambda n: tagged(n, "exercise").update(source="def double(x):\n    return 3"))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-current-env"]
+    command += ["--nbval-cell-timeout=120", "-c", os.devnull, str(only(folder).notebook("student")), str(solved)]
+    environment = {**os.environ, "NST_SCALE": "smoke", "PYTHONPATH": str(course)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
+    assert done.returncode == int(wrong), done.stdout + done.stderr
+    assert ("the checks have not all passed" in done.stdout) == wrong
+
+
+# --- the address ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def repository(folder: Path) -> Path:
+    root = folder.parent
+    (root / "pyproject.toml").write_text(f'[project.urls]\nRepository = "{ADDRESS}"\n', encoding="utf-8")
+    text = f"# A course\n\n`git clone {ADDRESS}`\n\n<!-- lessons -->\n<!-- /lessons -->\n\nThe end.\n"
+    (root / "README.md").write_text(text, encoding="utf-8")
+    return root
+
+
+def test_a_new_address_reaches_everything_and_outputs_stay(repository: Path, capsys: pytest.CaptureFixture):
+    root = ["--root", str(repository)]
+    assert stamp_address.main([*root, "--check"]) == 1
+    assert capsys.readouterr().out == "README.md: out of step; run tools/stamp_address.py\n"
+    assert stamp_address.main(root) == 0
+    assert stamp_address.main([*root, "--check"]) == 0
+
+    lesson = only(repository / "notebooks")
+    before = nbformat.read(lesson.notebook("student"), as_version=4)
+    new = "https://github.com/other/place"
+    assert stamp_address.main([*root, new]) == 0
+    assert stamp_address.main([*root, "--check"]) == 0
+    assert read_address(repository / "pyproject.toml") == new
+    texts = [path.read_text(encoding="utf-8") for path in repository.rglob("*.*") if path.suffix in (".md", ".ipynb")]
+    assert len(texts) == 3
+    for text in texts:
+        assert new in text
+        assert "someone" not in text
+    assert builder.check(repository / "notebooks", new) == []
+    after = nbformat.read(lesson.notebook("student"), as_version=4)
+    assert [cell.get("outputs") for cell in before.cells] == [cell.get("outputs") for cell in after.cells]
+
+
+def test_the_table_has_a_row_for_each_lesson(repository: Path):
+    assert header(only(repository / "notebooks")) == {
+        "number": "00", "title": "Twice | one", "question": "What is twice one?", "time": "1 minute"
+    }  # fmt: skip
+    rows = stamp_address.lesson_table(repository / "notebooks", ADDRESS).splitlines()
+    assert len(rows) == 3
+    link = "[Twice \\| one](notebooks/00_twice.ipynb) ([solved](notebooks/solved/00_twice.ipynb))"
+    assert rows[2].startswith(f"| 00 | {link} | What is twice one? | 1 minute | [![Open in Colab](")
+
+
+def test_addresses_and_readmes_that_cannot_work_are_refused(repository: Path, capsys: pytest.CaptureFixture):
+    root = ["--root", str(repository)]
+    assert stamp_address.main([*root, "https://example.org/x"]) == 1
+    assert "does not look like https://github.com/OWNER/REPO" in capsys.readouterr().err
+    (repository / "README.md").write_text("nothing", encoding="utf-8")
+    assert stamp_address.main(root) == 1
+    assert "no place for the lesson table" in capsys.readouterr().err
