@@ -18,6 +18,6 @@ from .vgg import VGGFeatures, classify, default_weights, layer_names
 __all__ = [
     "PRESETS", "ImageError", "LayerError", "NstError", "Objective", "Preset", "Record", "Result", "SettingError",
     "VGGFeatures", "WeightsError", "classify", "content_loss", "default_weights", "get_preset", "gram_matrix",
-    "layer_names", "load", "paint", "reconstruct", "resize", "save", "side_by_side", "style_loss", "synthesize", "texture",
-    "total_variation", "transfer",
+    "layer_names", "load", "paint", "reconstruct", "resize", "save", "side_by_side", "style_loss", "synthesize",
+    "texture", "total_variation", "transfer",
 ]  # fmt: skip

@@ -10,7 +10,16 @@ import pytest
 from conftest import ROOT
 
 CODE = sorted((ROOT / "nstlib").rglob("*.py"))
-COURSE = {"bootstrap.py", "checks.py", "course.py", "exercises.py", "figures.py", "gallery.py", "reference.py", "widgets.py"}
+COURSE = {
+    "bootstrap.py",
+    "checks.py",
+    "course.py",
+    "exercises.py",
+    "figures.py",
+    "gallery.py",
+    "reference.py",
+    "widgets.py",
+}
 
 
 def test_the_library_stays_small():

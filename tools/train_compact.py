@@ -1,10 +1,11 @@
 """Train the compact VGG-19 that nstlib carries.
 
-    python tools/train_compact.py --teacher imagenet --photos PHOTOS --labelled CLASSES --out WORK
+    python tools/train_compact.py --teacher imagenet --photos PHOTOS [--labelled CLASSES] --out WORK
 
 PHOTOS: any folders or zip files of photos. CLASSES: folders or zip files that hold one folder of
-64 x 64 thumbnails a class (Tiny ImageNet's layout). The teacher is torchvision's VGG-19
-("imagenet"), or a safetensors file with its first layers under torchvision's key names.
+64 x 64 thumbnails a class (Tiny ImageNet's layout); without it only the first stage can run. The
+teacher is torchvision's VGG-19 ("imagenet"), or a safetensors file with its first layers under
+torchvision's key names.
 
 Two stages, each as long as its --minutes say; --stage runs one of them alone:
 
@@ -34,6 +35,8 @@ from compact_data import Labelled, Photos, make_foreign, shake_colours
 from safetensors.torch import load_file
 from torch import Tensor
 
+from nstlib.runtime import keep_freed_memory
+
 WIDTHS = (16, 32, 80, 128, 128)
 CONVS = (2, 2, 4, 4, 4)
 NAMES = [f"conv{b + 1}_{i + 1}" for b, n in enumerate(CONVS) for i in range(n)]
@@ -45,20 +48,10 @@ STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 CL = torch.channels_last
 
 
-def keep_memory() -> None:
-    """Let glibc keep freed blocks: fresh pages cost more than the arithmetic here."""
-    import ctypes
-
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(-1, 1 << 30)
-        libc.mallopt(-3, 1 << 30)
-
-
 class Student(nn.Module):
     """The compact VGG-19 in training: convolution, batch normalisation, ReLU."""
 
-    def __init__(self, classes: int = 0, norm: bool = True) -> None:
+    def __init__(self, classes: int = 0) -> None:
         super().__init__()
         self.convs, self.norms = nn.ModuleDict(), nn.ModuleDict()
         before = 3
@@ -67,7 +60,7 @@ class Student(nn.Module):
             self.convs[name] = nn.Conv2d(before, width, 3, padding=1)
             nn.init.kaiming_normal_(self.convs[name].weight, nonlinearity="relu")
             nn.init.zeros_(self.convs[name].bias)
-            self.norms[name] = nn.BatchNorm2d(width, momentum=0.02) if norm else nn.Identity()
+            self.norms[name] = nn.BatchNorm2d(width, momentum=0.02)
             before = width
         self.head = nn.Linear(before, classes) if classes else None
 
@@ -155,8 +148,9 @@ def train_features(args: argparse.Namespace) -> None:
     rng = np.random.default_rng(args.seed)
     torch.manual_seed(args.seed)
     teacher = load_teacher(args.teacher)
-    photos, small = Photos(args.photos), Labelled(args.labelled)
-    student = Student(norm=not args.no_norm).to(memory_format=CL)
+    photos = Photos(args.photos)
+    small = Labelled(args.labelled).images if args.labelled else None
+    student = Student().to(memory_format=CL)
     with torch.no_grad():  # the scale of every channel of the teacher
         probe = torch.cat([photos.crops(24, 96, rng) for _ in range(2)])
         seen = ask_teacher(teacher, (probe - MEAN) / STD, "max")
@@ -195,9 +189,8 @@ def train_features(args: argparse.Namespace) -> None:
             pool = ("max", "avg")[int(rng.integers(2))]
             pool_of_paintings += [p for k in paint(student, styles, starts, 60, (4, 15, 30, 45, 60), pool) for p in k]
             pool_of_paintings = pool_of_paintings[-600:]
-        if step % 3 == 0:
-            pick = torch.from_numpy(rng.integers(len(small.images), size=36))
-            x = small.images[pick].float() / 255
+        if step % 3 == 0 and small is not None:
+            x = small[torch.from_numpy(rng.integers(len(small), size=36))].float() / 255
         elif step % 3 == 1 or not pool_of_paintings:
             x = photos.crops(16, 96, rng)
         else:
@@ -338,7 +331,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teacher", default="imagenet")
     parser.add_argument("--photos", type=Path, nargs="+", required=True)
-    parser.add_argument("--labelled", type=Path, nargs="+", required=True)
+    parser.add_argument("--labelled", type=Path, nargs="+", default=[])
     parser.add_argument("--out", type=Path, default=Path("out/compact"))
     parser.add_argument("--stage", choices=("features", "classes", "both"), default="both")
     parser.add_argument("--minutes-features", type=float, default=240)
@@ -350,14 +343,15 @@ def main() -> None:
     parser.add_argument(
         "--settle", type=float, default=0.5, help="share of the time after which statistics stand still"
     )
-    parser.add_argument("--no-norm", action="store_true")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    keep_memory()
+    keep_freed_memory()
     if args.stage in ("features", "both"):
         train_features(args)
-    if args.stage in ("classes", "both"):
+    if args.stage == "classes" and not args.labelled:
+        parser.error("the stage classes needs --labelled")
+    if args.stage in ("classes", "both") and args.labelled:
         train_classes(args)
 
 
