@@ -13,11 +13,38 @@ from .losses import content_loss, gram_matrix, style_loss, total_variation
 from .objective import Objective
 from .presets import PRESETS, Preset, get_preset
 from .synthesis import Record, Result, paint, reconstruct, synthesize, texture, transfer
+from .transformer import TransformerNet, stylize
 from .vgg import VGGFeatures, classify, default_weights, layer_names
 
 __all__ = [
-    "PRESETS", "ImageError", "LayerError", "NstError", "Objective", "Preset", "Record", "Result", "SettingError",
-    "VGGFeatures", "WeightsError", "classify", "content_loss", "default_weights", "get_preset", "gram_matrix",
-    "layer_names", "load", "paint", "reconstruct", "resize", "save", "side_by_side", "style_loss", "synthesize",
-    "texture", "total_variation", "transfer",
-]  # fmt: skip
+    "PRESETS",
+    "ImageError",
+    "LayerError",
+    "NstError",
+    "Objective",
+    "Preset",
+    "Record",
+    "Result",
+    "SettingError",
+    "TransformerNet",
+    "VGGFeatures",
+    "WeightsError",
+    "classify",
+    "content_loss",
+    "default_weights",
+    "get_preset",
+    "gram_matrix",
+    "layer_names",
+    "load",
+    "paint",
+    "reconstruct",
+    "resize",
+    "save",
+    "side_by_side",
+    "style_loss",
+    "stylize",
+    "synthesize",
+    "texture",
+    "total_variation",
+    "transfer",
+]

@@ -55,7 +55,7 @@ class Preset:
     start: str = "content"
     optimizer: str = "lbfgs"
     learning_rate: float | None = None
-    history: int = 20
+    history: int = 10
     steps: int = 500
     notes: str = field(default="", compare=False)
 
@@ -78,7 +78,7 @@ PRESETS: dict[str, Preset] = {
             style_layers=_each(RELU_1, 0.2),
             content_weight=1e2,
             style_weight=1e4,
-            tv_weight=3e2,
+            tv_weight=1e3,
             tv_power=2,
             tv_reduction="mean",
             content_reduction="relative",

@@ -101,7 +101,7 @@ def synthesize(
     steps: int = 300,
     optimizer: str = "lbfgs",
     learning_rate: float | None = None,
-    history: int = 20,
+    history: int = 10,
     callback: Callable[[Record], object] | None = None,
     progress: bool = False,
     guard: bool = True,

@@ -51,7 +51,7 @@ def pins() -> dict[str, Requirement]:
 
 
 def test_constraints_pin_every_direct_dependency_once_and_within_its_range():
-    needs = requirements("course", "dev")
+    needs = requirements("course", "dev", "onnx")
     assert set(pins()) == set(needs)
     for name, pin in pins().items():
         (spec,) = pin.specifier
@@ -68,7 +68,7 @@ def test_constraints_name_no_registry():
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_an_environment_has_what_the_course_needs_in_the_same_ranges(name):
     found, _ = environment(name)
-    known = requirements("course", "dev")
+    known = requirements("course", "dev", "onnx")
     missing = set(requirements("course")) - set(found)
     assert not missing, f"{name} lacks {missing}"
     for package in set(found) - {"python", "pip"}:

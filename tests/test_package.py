@@ -35,7 +35,18 @@ def test_importing_needs_the_core_only():
     tomllib = pytest.importorskip("tomllib")
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     names = {"scikit-image": "skimage"}
-    blocked = ["matplotlib", "ipywidgets", "IPython", "skimage", "pycocotools", "pooch", "scipy"]
+    blocked = [
+        "matplotlib",
+        "ipywidgets",
+        "IPython",
+        "skimage",
+        "pycocotools",
+        "pooch",
+        "scipy",
+        "onnx",
+        "onnxscript",
+        "onnxruntime",
+    ]
     assert {names.get(n, n) for n in ("matplotlib", "ipywidgets", "scikit-image", "pycocotools", "pooch")} <= set(
         blocked
     )

@@ -34,6 +34,7 @@ import torch.nn.functional as F
 from compact_data import Labelled, Photos, make_foreign, shake_colours
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nstlib.runtime import keep_freed_memory
 
@@ -260,6 +261,7 @@ def train_classes(args: argparse.Namespace) -> None:
         norm.momentum = 0.1 if block_of(f"norms.{name}") > 3 else 0.0
     deep = [p for n, p in student.named_parameters() if block_of(n) > 3]
     optimiser = torch.optim.AdamW(deep, lr=args.lr_classes, weight_decay=0.05)
+    smooth = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(0.998), use_buffers=True)  # what is kept
     log: list[dict] = []
 
     @torch.no_grad()
@@ -270,10 +272,10 @@ def train_classes(args: argparse.Namespace) -> None:
             found = student(((x - MEAN) / STD).contiguous(memory_format=CL), last="conv3_4")["conv3_4"]
         return F.max_pool2d(found, 2)
 
-    def name_it(features: Tensor) -> Tensor:
+    def name_it(network: Student, features: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            deepest = student(features, first="conv4_1", pooled=True)["conv5_4"]
-        return student.head(deepest.float().mean((2, 3)))
+            deepest = network(features, first="conv4_1", pooled=True)["conv5_4"]
+        return network.head(deepest.float().mean((2, 3)))
 
     def view() -> Tensor:
         """One more version of all thumbnails: crops enlarged again, other colours, flips."""
@@ -289,9 +291,9 @@ def train_classes(args: argparse.Namespace) -> None:
     held = torch.cat([base(part.float() / 255) for part in small.held_images.split(256)])
 
     def accuracy() -> float:
-        student.eval()
+        smooth.eval()
         with torch.no_grad():
-            named = torch.cat([name_it(part).argmax(1) for part in held.split(256)])
+            named = torch.cat([name_it(smooth.module, part).argmax(1) for part in held.split(256)])
         return (named == small.held_labels).float().mean().item()
 
     start, step, total = time.time(), 0, args.minutes_classes * 60
@@ -306,18 +308,23 @@ def train_classes(args: argparse.Namespace) -> None:
         chosen = views[int(rng.integers(len(views)))][pick].contiguous(memory_format=CL)
         student.train()
         student.norms.train()
-        loss = F.cross_entropy(name_it(chosen), small.labels[pick], label_smoothing=0.1)
+        # mixup: between two pictures the answer lies between their classes; far less is learnt by heart
+        mix, other = float(rng.beta(0.4, 0.4)), torch.from_numpy(rng.permutation(len(pick)))
+        named = name_it(student, mix * chosen + (1 - mix) * chosen[other])
+        loss = mix * F.cross_entropy(named, small.labels[pick], label_smoothing=0.1)
+        loss = loss + (1 - mix) * F.cross_entropy(named, small.labels[pick][other], label_smoothing=0.1)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        smooth.update_parameters(student)
         step += 1
         if step % 1000 == 0:
             log.append({"step": step, "seconds": round(now), "lr": lr, "loss": loss.item(), "top1": accuracy()})
             print(json.dumps(log[-1]), flush=True)
-            save(checkpoint, {"student": student.state_dict(), "classes": small.classes, "log": log})
+            save(checkpoint, {"student": smooth.module.state_dict(), "classes": small.classes, "log": log})
     log.append({"step": step, "seconds": round(total), "top1": accuracy()})
     print(json.dumps(log[-1]), flush=True)
-    save(checkpoint, {"student": student.state_dict(), "classes": small.classes, "log": log})
+    save(checkpoint, {"student": smooth.module.state_dict(), "classes": small.classes, "log": log})
 
 
 def save(path: Path, state: dict) -> None:
