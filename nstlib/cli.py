@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from .errors import NstError, SettingError
 
-DEMO = {"content": "chelsea", "size": 384, "steps": 300}
+DEMO = {"content": "chelsea", "style": "stained_glass", "size": 384, "steps": 300}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="a first transfer with what comes with the package")
     demo.add_argument("-o", "--output", type=Path, default=Path("out/demo.png"), metavar="OUT")
-    demo.add_argument("--style", metavar="NAME", help="a bundled style")
+    demo.add_argument("--style", default=DEMO["style"], metavar="NAME", help="a style of data/styles")
     demo.add_argument("--content", default=DEMO["content"], metavar="NAME", help="a photo of scikit-image")
     demo.add_argument("--size", type=int, default=DEMO["size"], metavar="PX")
     demo.add_argument("--steps", type=int, default=DEMO["steps"], metavar="N")
@@ -153,7 +153,7 @@ def _demo(args: argparse.Namespace) -> int:
     args.preset, args.weights, args.style_weight, args.seed = "course", None, None, 0
     args.device, args.precision, args.quiet = None, "auto", False
     options = _options(args)
-    name = args.style or gallery.style_names()[0]
+    name = args.style
     content, style = gallery.content(args.content, args.size), gallery.style(name, args.size)
     result = transfer(content, style, **options)
     names = {"content": args.content, "style": name}

@@ -114,7 +114,7 @@ def _sharp_figures() -> None:
     except ImportError:
         return  # the checks work without figures
     if get_ipython() is not None:
-        set_matplotlib_formats("jpeg", pil_kwargs={"quality": 90})
+        set_matplotlib_formats("jpeg", pil_kwargs={"quality": 80})
 
 
 def notebooks_folder() -> Path | None:
