@@ -46,7 +46,7 @@ class Scale:
 
 SCALES: dict[str, dict[str, Scale]] = {
     # smoke: seconds, for tests; cpu: two cores and minutes; gpu: the papers' settings
-    "00_start_here": {"smoke": Scale(96, 24, 2), "cpu": Scale(288, 120, 8), "gpu": Scale(512, 300, 8)},
+    "00_start_here": {"smoke": Scale(96, 24, 2), "cpu": Scale(320, 200, 8), "gpu": Scale(512, 300, 8)},
     "01_vgg_anatomy": {"smoke": Scale(96, 12, 2), "cpu": Scale(256, 32, 4), "gpu": Scale(384, 64, 4)},
     "every other lesson": {"smoke": Scale(96, 12, 2), "cpu": Scale(256, 150, 4), "gpu": Scale(512, 500, 6)},
 }

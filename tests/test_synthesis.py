@@ -36,7 +36,8 @@ def test_losses_fall_and_pixels_stay_in_range(network, photo, painting, optimize
         seen.append((record.step, record.image.min().item(), record.image.max().item()))
 
     result = transfer(photo, painting, features=network, steps=40, optimizer=optimizer, start="noise", callback=watch)
-    assert result.records[-1].total < 0.3 * result.records[0].total
+    share = {"lbfgs": 0.2, "adam": 0.4, "sign": 0.6}[optimizer]  # the sign's step never shrinks
+    assert result.records[-1].total < share * result.records[0].total
     assert [s[0] for s in seen] == list(range(1, 41)) == [r.step for r in result.records]
     assert min(low for _, low, _ in seen) >= 0
     assert max(high for _, _, high in seen) <= 1
