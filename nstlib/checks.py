@@ -278,6 +278,8 @@ class Check:
     def _keep(self, name: str, state: str, message: str) -> Verdict:
         if state == WRONG and self._given.get(name, 0) < len(self._hints.get(name, ())):
             message += f' A hint: check.hint("{name}").'
+        if state == OPEN:
+            message = f"{OPEN}: {message}"
         self.verdicts[name] = Verdict(name, state, message)
         return self.verdicts[name]
 

@@ -90,18 +90,14 @@ def _info(args: argparse.Namespace) -> int:
 def _options(args: argparse.Namespace) -> dict:
     """The options of ``synthesis.paint`` that all commands share."""
     from .images import MIN_SIDE
-    from .presets import get_preset
-    from .vgg import default_weights
 
     if args.size < MIN_SIDE:
         raise SettingError(f"--size must be at least {MIN_SIDE} pixels, not {args.size}.")
     if args.steps is not None and args.steps < 1:
         raise SettingError(f"--steps must be at least 1, not {args.steps}.")
     _check_output(args.output)  # before the work, not after it
-    weights = args.weights or default_weights()
-    print(f"extractor: {weights}; preset: {get_preset(args.preset).name}", file=sys.stderr)
     return {
-        "preset": args.preset, "steps": args.steps, "weights": weights, "style_weight": args.style_weight,
+        "preset": args.preset, "steps": args.steps, "weights": args.weights, "style_weight": args.style_weight,
         "seed": args.seed, "device": args.device, "precision": args.precision, "progress": not args.quiet,
     }  # fmt: skip
 
@@ -178,7 +174,8 @@ def _finish(result, output: Path, shown: list, labels: list[str], names: dict, r
             f"nst: {result.stopped} after {len(result.records)} evaluations; this is the best picture so far.",
             file=sys.stderr,
         )
-    print(f"content {best.content_total:.4g}, style {best.style_total:.4g}, {result.seconds:.1f} s")
+    used = f"extractor {result.settings['weights']}, preset {result.settings['name']}"
+    print(f"{used}: content {best.content_total:.4g}, style {best.style_total:.4g}, {result.seconds:.1f} s")
     for path in written:
         print(path)
     return 0

@@ -45,7 +45,7 @@ def test_transfer(folder, capsys, content):
     assert max(Image.open(out).size) == 48
     printed = capsys.readouterr()
     assert str(out) in printed.out
-    assert "extractor: compact" in printed.err
+    assert "extractor compact" in printed.out
 
 
 def test_report(folder):
@@ -106,7 +106,7 @@ def test_bad_input_is_one_line_and_status_2(folder, capsys, monkeypatch, words, 
         status = run(*words)
     except SystemExit as stop:
         status = stop.code
-    lines = [x for x in capsys.readouterr().err.splitlines() if not x.startswith("extractor:")]
+    lines = capsys.readouterr().err.splitlines()
     assert status == 2
     assert len(lines) == 1, lines
     assert lines[0].startswith("nst: ")

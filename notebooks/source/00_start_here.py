@@ -169,7 +169,8 @@ figures.painting_so_far(result.image, result.records)
 # %% [markdown]
 # ## 5 · Your turn: how much style?
 #
-# Only the *ratio* of the two weights matters. We used `content_weight=100` and `style_weight=10000`.
+# What matters is the *ratio* of the two weights (the third, for smoothness, stays as it is). We used
+# `content_weight=100` and `style_weight=10000`.
 #
 # **Exercise.** Make a picture that is clearly between the photo and our result: still a photo, but with a touch of
 # the painting. Call `transfer` as above, add a `style_weight` of your own, and take the `.image`. Try a few.
@@ -210,7 +211,7 @@ check.picture(
 # Now all the way up. **Guess first**: with a style weight a hundred times *larger* than ours, what will you see?
 #
 # - `"a"` the cat is gone, only waves are left
-# - `"b"` almost the same picture as before
+# - `"b"` the cat stays, and little else changes
 # - `"c"` the photo again
 
 # %% tags=["exercise"]
