@@ -163,12 +163,14 @@ class Watch(_Shown):
         self.start_button = widgets.Button(description="Start", button_style="success", icon="play")
         self.stop_button = widgets.Button(description="Stop", button_style="danger", icon="stop", disabled=True)
         self.label = widgets.HTML(_text("Press Start and watch."))
-        self.picture = widgets.Image(value=_picture(content), format="jpeg")
-        self.plot = widgets.Image(value=figures.jpeg(_plot([])), format="jpeg")
+        share = [widgets.Layout(width=w, height="auto", object_fit="contain") for w in ("45%", "54%")]
+        self.picture = widgets.Image(value=_picture(content), format="jpeg", layout=share[0])
+        self.plot = widgets.Image(value=figures.jpeg(_plot([])), format="jpeg", layout=share[1])
         self.start_button.on_click(lambda _: self.start())
         self.stop_button.on_click(lambda _: self.stop())
         buttons = widgets.HBox([self.start_button, self.stop_button, self.label])
-        self.widget = widgets.VBox([buttons, widgets.HBox([self.picture, self.plot])])
+        beside = widgets.HBox([self.picture, self.plot], layout=widgets.Layout(align_items="flex-start"))
+        self.widget = widgets.VBox([buttons, beside])
 
     @property
     def running(self) -> bool:
