@@ -121,8 +121,8 @@ curve(result.records, "the loss, step by step")
 # content. Then it **rises**, while the style loss falls a hundredfold: the picture pays a little content for a lot of
 # style. (The axis is logarithmic: each line of the grid is ten times the one below.)
 #
-# And look at the pictures again: the *lines* come first, the *colours* last. A line needs small changes of few pixels,
-# a blue background a long way for all of them.
+# And look at the pictures again: after an eighth of the steps the *lines* are there; what still changes then are the
+# wide, calm areas of *colour*. A line needs small changes of few pixels, an even background a long way for all of them.
 
 # %% tags=["test"]
 first, last = result.records[0], result.records[-1]
@@ -255,7 +255,7 @@ assert abs(moved[4] - moved[3]) < 0.5 * moved[3], moved
 #    place is along the edges that are there already: the cat's. Begin with noise, and it does vanish (lesson 05).
 #
 # When a picture does not obey its weight, look at the *parts* of the loss, not at the weight. With a weight of a million
-# the content has next to nothing to say. No term of the loss defends the cat any more; only the start does.
+# the content has little left to say, as the bars show. What defends the cat then is mostly the start.
 
 # %%
 shares = {f"style weight {w:,}": 100 * swept[w].best.content_total / swept[w].best.total for w in weights[2:]}
