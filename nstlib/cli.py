@@ -1,4 +1,4 @@
-"""The command line: ``nst transfer``, ``nst texture``, ``nst demo``, ``nst info``.
+"""The command line: ``nst transfer``, ``texture``, ``demo``, ``info``; networks: see ``cli_networks``.
 
 What a user can mend ends in one line on standard error and exit status 2, never in a traceback.
 """
@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from . import cli_networks
 from .errors import NstError, SettingError
 
 DEMO = {"content": "chelsea", "style": "stained_glass", "size": 384, "steps": 300}
@@ -59,13 +60,14 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument("--steps", type=int, default=DEMO["steps"], metavar="N")
 
     commands.add_parser("info", help="device, extractor, versions")
+    cli_networks.add_parsers(commands)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
-        return {"transfer": _transfer, "texture": _texture, "demo": _demo, "info": _info}[args.command](args)
+        return RUN[args.command](args)
     except NstError as error:
         print(f"nst: {error}", file=sys.stderr)
         return 2
@@ -179,6 +181,12 @@ def _finish(result, output: Path, shown: list, labels: list[str], names: dict, r
     for path in written:
         print(path)
     return 0
+
+
+RUN = {
+    "transfer": _transfer, "texture": _texture, "demo": _demo, "info": _info, "train": cli_networks.run_train,
+    "stylize": cli_networks.run_stylize, "models": cli_networks.run_models, "export": cli_networks.run_export,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -22,3 +22,7 @@ class WeightsError(NstError):
 
 class SettingError(NstError):
     """A setting (size, weight, preset, device, scale) has a value that cannot be used."""
+
+
+class TrainingError(NstError):
+    """A training cannot go on."""

@@ -156,6 +156,17 @@ PRESETS: dict[str, Preset] = {
             steps=1000,
             notes="multiplies pictures by 256, not 255; its random start, 0.001 of noise on that scale, is plain grey.",
         ),
+        Preset(
+            "pytorch_examples",
+            "pytorch/examples, fast_neural_style: what trains a network there, and in report 000 (rows F2 and F3)",
+            content_layers=_each(("relu2_2",)),
+            style_layers=_each(("relu1_2", "relu2_2", "relu3_3", "relu4_3")),
+            content_weight=1e5,
+            style_weight=1e10,
+            gram_divisor="chw",
+            optimizer="adam",
+            notes="of VGG-16. Report 000 writes a squared Frobenius norm; what runs is MSELoss, smaller by C^2 a layer.",
+        ),
     )
 }
 

@@ -195,6 +195,15 @@ class TransformerNet(nn.Module):
         return net
 
     @torch.no_grad()
+    def single(self, style: int) -> TransformerNet:
+        """A network of one style out of a conditional one: the same answers with that row alone."""
+        self._rows(style, self.last.weight)
+        net = TransformerNet(**{**self.config, "norm": "instance", "styles": 1})
+        own = net.state_dict()
+        net.load_state_dict({k: v if v.shape == own[k].shape else v[style][None] for k, v in self.state_dict().items()})
+        return net
+
+    @torch.no_grad()
     def activation_sizes(self, height: int = 256, width: int = 256) -> list[tuple[str, tuple[int, int, int]]]:
         """What each layer gives for one picture: (name, (C, H, W)) in order, as in the papers' table."""
         net = self.for_inference("float32", "cpu")  # a copy: statistics of a batch norm stay as they are

@@ -19,8 +19,10 @@ INDEX = {
     "conv2_1": 5,
     "conv2_2": 7,
     "conv3_1": 10,
+    "conv3_3": 14,
     "conv4_1": 19,
     "conv4_2": 21,
+    "conv4_3": 23,
     "conv5_1": 28,
 }
 RELUS = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
@@ -116,7 +118,20 @@ def neural_style_pt(state, x, c, s):
     return total + 1e-3 * tv
 
 
-FORMULAS = {f.__name__: f for f in (course, gatys2016, gatys_pytorch, pytorch_tutorial, gordicaleksa, neural_style_pt)}
+def pytorch_examples(state, x, c, s):
+    mean, std = (
+        torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1),
+        torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1),
+    )
+    fx, fc, fs = (see(state, (t - mean) / std, True, False) for t in (x, c, s))
+    total = 1e5 * F.mse_loss(fx["conv2_2"], fc["conv2_2"])
+    for n in ("conv1_2", "conv2_2", "conv3_3", "conv4_3"):
+        total += 1e10 * F.mse_loss(gram(fx[n]) / fx[n].numel(), gram(fs[n]) / fs[n].numel())
+    return total
+
+
+ALL = (course, gatys2016, gatys_pytorch, pytorch_tutorial, gordicaleksa, neural_style_pt, pytorch_examples)
+FORMULAS = {f.__name__: f for f in ALL}
 
 
 def test_every_preset_has_a_formula():

@@ -1,0 +1,471 @@
+"""Training a transformer network: photos in, the losses of a preset, Adam, and checkpoints that survive anything.
+
+>>> train(TrainingConfig(photos="photos", styles=("waves.jpg",), output="out/waves", steps=2000))
+
+Johnson, Alahi and Fei-Fei (2016), equations 1 to 5. Several processes (GPUs, machines) come from Hugging Face
+Accelerate: start the same command with ``accelerate launch``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+import time
+import types
+import typing
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from . import images as pictures
+from .errors import ImageError, SettingError, TrainingError
+from .objective import Objective
+from .presets import Preset, get_preset
+from .runtime import keep_freed_memory, pick_device, pick_precision
+from .synthesis import Record
+from .transformer import TransformerNet
+from .vgg import VGGFeatures
+
+CHECKPOINT, NETWORK, FORMAT = "checkpoint.pt", "network.safetensors", "nstlib.training/1"
+PATIENCE = 5
+"""So many losses in a row that are not finite end the training."""
+
+RAMP = 50
+"""Steps in which the rate of the "cosine" schedule grows from zero: Adam's first steps are its wildest."""
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+FREE = {"output", "device", "compile", "workers", "checkpoint_every", "picture_every"}
+"""Settings that may differ when a training is resumed: they do not change what is learnt."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """All that decides what is learnt, and where it goes. From a file: ``from_file``.
+
+    photos: a folder of pictures (searched with its subfolders). styles: pictures, one row of the network each.
+    output: folder of the checkpoint, the sheets and the network. samples: photos that the sheets show; they are
+        not trained on. start: a network's file to go on from, in place of random weights.
+    preset: layers and weights of the loss; "course" (ours) or "pytorch_examples" (what report 000 ran, F2 and F3).
+        content_weight, style_weight, tv_weight replace the preset's; content_layers and style_layers its layers,
+        each counting the same. arch, weights: see ``VGGFeatures``.
+    norm, width, blocks, upsample: see ``TransformerNet``; one style or "conditional".
+    size: side of the square crops in pixels. crop: the smallest crop, as a share of a photo's short side.
+    style_size: long side of the style pictures, which decides how large strokes get.
+    batch: photos a step in each process. steps: of Adam in all. warmup: so many of them first learn the identity
+        (report 002), with the mean squared difference of pixels as the loss.
+    learning_rate: of Adam. decay: "none", or "cosine": up in 50 steps, then down to zero at the last step.
+    seed: of weights, photos, crops and styles. precision: of the convolutions, see ``pick_precision``.
+    compile: torch.compile for network and loss: minutes to start, a third less time a step.
+    workers: processes that read photos. checkpoint_every, picture_every: steps; 0 is never.
+    """
+
+    photos: str = ""
+    styles: tuple[str, ...] = ()
+    output: str = "out/training"
+    samples: tuple[str, ...] = ()
+    start: str = ""
+    preset: str = "course"
+    content_weight: float | None = None
+    style_weight: float | None = None
+    tv_weight: float | None = None
+    content_layers: tuple[str, ...] = ()
+    style_layers: tuple[str, ...] = ()
+    arch: str = "vgg19"
+    weights: str | None = None
+    norm: str = "instance"
+    width: int = 32
+    blocks: int = 5
+    upsample: str = "nearest"
+    size: int = 256
+    crop: float = 0.5
+    style_size: int = 384
+    batch: int = 4
+    steps: int = 2000
+    warmup: int = 0
+    learning_rate: float = 1e-3
+    decay: str = "none"
+    seed: int = 0
+    device: str | None = None
+    precision: str = "auto"
+    compile: bool = False
+    workers: int = 0
+    checkpoint_every: int = 200
+    picture_every: int = 200
+
+    @classmethod
+    def from_file(cls, path: str | Path, **changes: Any) -> TrainingConfig:
+        """Settings from a TOML or JSON file with the names above; ``changes`` that are not None replace them."""
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+            found = json.loads(text) if path.suffix.lower() == ".json" else _toml().loads(text)
+        except OSError as error:
+            raise SettingError(f"the configuration '{path}' cannot be read ({error.strerror}).") from error
+        except ValueError as error:  # both readers' errors are of this kind
+            raise SettingError(f"'{path}' is no valid {path.suffix[1:].upper() or 'TOML'} ({error}).") from error
+        return cls.of(**{**found, **{k: v for k, v in changes.items() if v is not None}})
+
+    @classmethod
+    def of(cls, **values: Any) -> TrainingConfig:
+        """A configuration from plain values; each is checked against the type of its field."""
+        hints, out = typing.get_type_hints(cls), {}
+        for name, value in values.items():
+            if name not in hints:
+                raise SettingError(f"there is no setting {name!r}; there are {', '.join(hints)}.")
+            kinds = typing.get_args(hints[name]) if isinstance(hints[name], types.UnionType) else (hints[name],)
+            if hints[name] == tuple[str, ...]:
+                good, value = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value), tuple(value)
+            else:
+                value = float(value) if float in kinds and type(value) is int else value
+                good = type(value) in kinds
+            if not good:
+                raise SettingError(f"{name} is {value!r}, which is not of the kind {_words(kinds)}.")
+            out[name] = value
+        return cls(**out)
+
+    def check(self) -> None:
+        """Raise SettingError for the first value that cannot be used."""
+        least = {"size": 32, "style_size": 32, "batch": 1, "steps": 1, "warmup": 0, "workers": 0,
+                 "checkpoint_every": 0, "picture_every": 0}  # fmt: skip
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise SettingError(f"{name} must be at least {bound}, not {getattr(self, name)}.")
+        for name in ("content_weight", "style_weight", "tv_weight"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise SettingError(f"{name} must be a number >= 0, not {value}.")
+        if not (0 < self.learning_rate < 1 and 0 < self.crop <= 1):
+            raise SettingError("learning_rate and crop must be larger than 0 and not larger than 1.")
+        if self.decay not in ("none", "cosine"):
+            raise SettingError(f"decay {self.decay!r} is unknown; use 'none' or 'cosine'.")
+        if not self.styles:
+            raise SettingError("there is no style to learn; name at least one picture in 'styles'.")
+        if len(self.styles) > 1 and self.norm != "conditional":
+            raise SettingError(f"{len(self.styles)} styles in one network need norm 'conditional', not {self.norm!r}.")
+
+    def loss_preset(self) -> Preset:
+        """The preset with this configuration's weights and layers."""
+        layers = {name: dict.fromkeys(names, 1 / len(names))
+                  for name in ("content_layers", "style_layers") if (names := getattr(self, name))}  # fmt: skip
+        weights = {name: getattr(self, name) for name in ("content_weight", "style_weight", "tv_weight")}
+        return get_preset(self.preset).but(**weights, **layers)
+
+
+def _words(kinds: Sequence[Any]) -> str:
+    return " or ".join("none" if k is type(None) else getattr(k, "__name__", str(k)) for k in kinds)
+
+
+def _toml() -> types.ModuleType:
+    try:
+        import tomllib
+    except ModuleNotFoundError:  # Python 3.10
+        import tomli as tomllib
+    return tomllib
+
+
+class Crops(torch.utils.data.Dataset):
+    """Sample number n of an endless stream: (photo (3, size, size) in [0, 1], style, which file was broken or -1).
+
+    Photo, crop, mirroring and style depend on ``seed`` and ``n`` alone. So a training that goes on at step k
+    sees what it would have seen, and two processes with the even and the odd batches see what one would.
+    """
+
+    def __init__(self, files: Sequence[Path], size: int, least: float, styles: int, seed: int) -> None:
+        self.files, self.size, self.least, self.styles, self.seed = list(files), size, least, styles, seed
+
+    def __len__(self) -> int:
+        return 2**40
+
+    def __getitem__(self, n: int) -> tuple[Tensor, int, int]:
+        generator = torch.Generator().manual_seed((self.seed + 1) * 1_000_003 + n)
+        share, top, left, flip = torch.rand(4, generator=generator).tolist()
+        style = int(torch.randint(self.styles, (1,), generator=generator))
+        broken = -1
+        for turn in range(len(self.files)):
+            epoch, place = divmod(n + turn, len(self.files))
+            index = _order(len(self.files), self.seed, epoch)[place]
+            try:
+                photo = pictures.load(self.files[index])
+            except ImageError:
+                broken = index
+                continue
+            h, w = photo.shape[2:]
+            side = max(1, round((self.least + (1 - self.least) * share) * min(h, w)))
+            y, x = round(top * (h - side)), round(left * (w - side))
+            photo = pictures.resize(photo[:, :, y : y + side, x : x + side], (self.size, self.size)).clamp(0, 1)
+            return (photo.flip(3) if flip < 0.5 else photo)[0], style, broken
+        raise ImageError("none of the photos can be read; look at the folder.")
+
+
+@lru_cache(maxsize=4)
+def _order(count: int, seed: int, epoch: int) -> list[int]:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed * 7919 + epoch)).tolist()
+
+
+def find_photos(folder: str | Path, without: Iterable[str | Path] = ()) -> list[Path]:
+    """The pictures in a folder and its subfolders, sorted, but for some. Raises ImageError if there is none."""
+    root, without = Path(folder), {Path(p).resolve() for p in without}
+    if not str(folder) or not root.is_dir():
+        raise ImageError(f"there is no folder of photos '{folder}'; give one in 'photos'.")
+    found = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.name[0] != ".")
+    if not (found := [p for p in found if p.resolve() not in without]):
+        raise ImageError(f"the folder '{folder}' holds no pictures; put photos into it (.jpg, .png ...).")
+    return found
+
+
+class TrainingLoss:
+    """The preset's loss of painted pictures, each against its own photo and its own style."""
+
+    def __init__(self, preset: Preset, features: VGGFeatures, styles: Sequence[Tensor]) -> None:
+        each = [Objective(preset, features, style=style) for style in styles]
+        self.grams = {n: torch.cat([o.style_targets[n] for o in each]) for n in preset.style_layers}
+        self.objective, self.features = each[0], features
+        self.objective.content_layers = dict(preset.content_layers)
+
+    def __call__(self, painted: Tensor, photos: Tensor, styles: Tensor) -> Tensor:
+        """Weighted content, style and variation, (3, N); all (N, 3, H, W) in [0, 1], ``styles`` indices (N,)."""
+        goal = self.objective
+        with torch.no_grad():
+            goal.content_targets = self.features(photos, goal.content_layers)
+        goal.style_targets = {n: gram[styles] for n, gram in self.grams.items()}
+        return goal.weigh(*goal.terms(painted))
+
+
+def style_picture(source: str, size: int) -> Tensor:
+    """A style as a picture's path or a name in ``data/styles``, (1, 3, H, W)."""
+    from . import gallery
+
+    known = not Path(source).exists() and source in gallery.style_names()
+    return gallery.style(source, size) if known else pictures.load(source, size)
+
+
+class Trainer:
+    """One training: ``Trainer(config, resume=...).run(callback)`` gives the network. See ``train``."""
+
+    def __init__(self, config: TrainingConfig, resume: bool = False) -> None:
+        config.check()
+        self.config, self.output = config, Path(config.output)
+        device = pick_device(config.device)
+        self.accelerator = _accelerator(device)
+        if not config.device:
+            device = self.accelerator.device
+        self.device, self.dtype = device, pick_precision(config.precision, device)
+        if device.type == "cpu":
+            keep_freed_memory()
+        torch.manual_seed(config.seed)
+        saved = self._read_checkpoint() if resume else None
+        self.photos = find_photos(config.photos, without=config.samples)
+        net = self._new_network()
+        preset = config.loss_preset()
+        features = VGGFeatures(config.arch, config.weights, preset.pooling, preset.rescale, config.precision,
+                               device, preset.preprocessing)  # fmt: skip
+        self.extractor = features.source
+        styles = [style_picture(s, config.style_size).to(device) for s in config.styles]
+        self.loss = TrainingLoss(preset, features, styles)
+        net = net.to(device).to(memory_format=torch.channels_last).train()
+        adam = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
+        self.step, self.seconds, self.broken, self.skipped, self.records = 0, 0.0, set(), 0, []
+        if saved:
+            net.load_state_dict(saved["network"])
+            adam.load_state_dict(saved["optimizer"])
+            torch.set_rng_state(saved["generator"])
+            self.step, self.seconds, self.skipped = saved["step"], saved["seconds"], saved["skipped"]
+            self.broken, self.records = set(saved["broken"]), [Record(**r) for r in saved["records"]]
+        self.net, self.adam = self.accelerator.prepare(net, adam)
+        self.call = torch.compile(self.net) if config.compile else self.net
+        if config.compile:
+            features.forward = torch.compile(features.forward)
+
+    def run(self, callback: Callable[[Record], object] | None = None, progress: bool = False) -> TransformerNet:
+        config, main = self.config, self.accelerator.is_main_process
+        in_a_row = 0
+        bar = tqdm(total=config.steps, initial=self.step, unit="step", disable=not (progress and main))
+        try:
+            for photos, styles, broken in self._batches():
+                begin = time.perf_counter()
+                record = self._learn(photos.to(self.device), styles.to(self.device))
+                self.broken |= set(broken.tolist()) - {-1}
+                in_a_row = in_a_row + 1 if record.note.startswith("skipped") else 0
+                self.skipped += in_a_row > 0
+                if in_a_row >= PATIENCE:
+                    raise TrainingError(
+                        f"the loss was not finite {PATIENCE} times in a row, up to step {self.step}; use a smaller "
+                        "learning_rate or precision='float32'."
+                    )
+                self.seconds += time.perf_counter() - begin
+                record.seconds = self.seconds
+                self.records.append(record)
+                bar.update()
+                bar.set_postfix_str(f"content {record.content_total:.4g}, style {record.style_total:.4g}", False)
+                if main:
+                    if config.picture_every and self.step % config.picture_every == 0:
+                        self.sheet(self.output / "pictures" / f"{self.step:06d}.jpg")
+                    if config.checkpoint_every and self.step % config.checkpoint_every == 0:
+                        self.save()
+                if callback is not None:
+                    record._picture = self.painted_sample
+                    keep_going = callback(record)
+                    record._picture = None
+                    if keep_going is False:
+                        break
+        except KeyboardInterrupt:
+            pass
+        finally:
+            bar.close()
+            if main and in_a_row < PATIENCE:
+                self.save()
+        return self.finish()
+
+    def _new_network(self) -> TransformerNet:
+        c = self.config
+        settings = {"norm": c.norm, "styles": len(c.styles), "width": c.width, "blocks": c.blocks,
+                    "upsample": c.upsample}  # fmt: skip
+        net = TransformerNet(**settings)
+        if c.start:
+            first = TransformerNet.load(c.start)
+            if any(first.config[k] != v for k, v in settings.items()):
+                raise SettingError(f"'{c.start}' holds another network ({first.config}) than the settings ask for.")
+            net.load_state_dict(first.state_dict())
+        return net
+
+    def _batches(self) -> Iterable[list[Tensor]]:
+        c, processes = self.config, self.accelerator.num_processes
+        crops = Crops(self.photos, c.size, c.crop, len(c.styles), c.seed)
+        numbers = range(self.step * c.batch * processes, c.steps * c.batch * processes)
+        loader = torch.utils.data.DataLoader(crops, batch_size=c.batch, sampler=numbers, num_workers=c.workers)
+        return self.accelerator.prepare(loader) if processes > 1 else loader
+
+    def _learn(self, photos: Tensor, styles: Tensor) -> Record:
+        c, warm = self.config, self.step < self.config.warmup
+        if self.step == c.warmup:  # another loss, a thousand times larger: what Adam knows of the first misleads it
+            self.adam.state.clear()
+        rate = c.learning_rate
+        if c.decay == "cosine":
+            since = self.step if warm else self.step - c.warmup
+            rate *= min(1, (since + 1) / RAMP) * 0.5 * (1 + math.cos(math.pi * self.step / c.steps))
+        for group in self.adam.param_groups:
+            group["lr"] = rate
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            painted = self.call(photos, styles if len(c.styles) > 1 else 0)
+        if warm:
+            apart = (painted - photos).square().flatten(1).mean(1)
+            parts = torch.stack([apart, torch.zeros_like(apart), torch.zeros_like(apart)])
+        else:
+            parts = self.loss(painted, photos, styles)
+        parts = parts.mean(1)
+        self.adam.zero_grad()
+        self.accelerator.backward(parts.sum())
+        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), math.inf)
+        # the same numbers in every process, or one would step and another not
+        *numbers, norm = self.accelerator.reduce(torch.stack([*parts.detach(), norm]), "mean").tolist()
+        note = "warm-up" if warm else ""
+        if math.isfinite(sum(numbers) + norm):
+            self.adam.step()
+        else:
+            note = "skipped: the loss was not finite"
+        self.step += 1
+        return Record(self.step, 0.0, sum(numbers), *numbers, content={}, style={}, note=note)
+
+    @torch.no_grad()
+    def painted_sample(self) -> Tensor:
+        """The first sample photo, painted in the first style: (1, 3, H, W) on the CPU."""
+        return self._paint(self._samples()[0], 0)
+
+    def _paint(self, photo: Tensor, style: int) -> Tensor:
+        net = self.accelerator.unwrap_model(self.net).for_inference(self.config.precision)
+        with torch.no_grad():
+            return net(photo.to(self.device), style).float().cpu()
+
+    def _samples(self) -> list[Tensor]:
+        return [pictures.load(p, 384) for p in self.config.samples or self.photos[:2]]
+
+    def sheet(self, path: Path) -> None:
+        """Write the sample photos beside their paintings, in up to six styles."""
+        shown, labels = [], []
+        for photo in self._samples():
+            names = self.config.styles[:6]
+            shown += [photo, *(self._paint(photo, i) for i in range(len(names)))]
+            labels += ["photo", *(Path(s).stem for s in names)]
+        pictures.save(pictures.side_by_side(shown, labels, height=256), path)
+
+    def save(self) -> None:
+        """Write the checkpoint, whole or not at all: a process killed at any moment leaves the one before."""
+        state = {
+            "format": FORMAT, "config": asdict(self.config), "step": self.step, "seconds": self.seconds,
+            "network": self.accelerator.unwrap_model(self.net).state_dict(), "optimizer": self.adam.state_dict(),
+            "generator": torch.get_rng_state(), "skipped": self.skipped, "broken": sorted(self.broken),
+            "records": [r.as_dict() for r in self.records], "torch": torch.__version__,
+        }  # fmt: skip
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        pictures.write_atomically(self.output / CHECKPOINT, buffer.getvalue())
+
+    def _read_checkpoint(self) -> dict[str, Any]:
+        path = self.output / CHECKPOINT
+        if not path.is_file():
+            raise SettingError(f"there is no checkpoint in '{self.output}'; start without resuming.")
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises many types for a broken file
+            raise TrainingError(f"the checkpoint '{path}' is damaged; start again without resuming.") from error
+        if state.get("format") != FORMAT:
+            raise TrainingError(f"'{path}' is not a checkpoint of this version; start again without resuming.")
+        old, new = state["config"], asdict(self.config)
+        for name in new:
+            if name not in FREE and old.get(name) != new[name]:
+                raise SettingError(f"the checkpoint was trained with {name} = {old.get(name)!r}, not {new[name]!r}.")
+        return state
+
+    def card(self) -> dict[str, Any]:
+        """What was trained on what, for how long, and the mean losses of the last hundred steps."""
+        last = [r for r in self.records[-100:] if math.isfinite(r.total)]
+        mean = {k: sum(getattr(r, f"{k}_total") for r in last) / max(1, len(last)) for k in ("content", "style", "tv")}
+        config = {f.name: getattr(self.config, f.name) for f in dataclasses.fields(self.config) if f.name not in FREE}
+        config |= {"photos": len(self.photos), "styles": [Path(s).stem for s in self.config.styles], "samples": [],
+                   "start": Path(self.config.start).stem}  # fmt: skip
+        return {
+            "config": config, "extractor": self.extractor, "steps": self.step, "seconds": round(self.seconds),
+            "pictures": self.step * self.config.batch * self.accelerator.num_processes, "losses": mean,
+            "broken": len(self.broken), "skipped": self.skipped,
+        }  # fmt: skip
+
+    def finish(self) -> TransformerNet:
+        """Write the network with its card; give it back in float32 on the CPU."""
+        net = self.accelerator.unwrap_model(self.net)
+        net.card = self.card()
+        if self.accelerator.is_main_process:
+            net.save(self.output / NETWORK)
+        return net.eval().to("cpu")
+
+
+def _accelerator(device: torch.device):  # noqa: ANN202 - a class of a package that is optional
+    try:
+        from accelerate import Accelerator
+    except ImportError as error:
+        raise SettingError("training needs Accelerate; run 'pip install accelerate'.") from error
+    return Accelerator(cpu=device.type == "cpu")
+
+
+def train(
+    config: TrainingConfig, resume: bool = False, callback: Callable[[Record], object] | None = None,
+    progress: bool = False,
+) -> TransformerNet:  # fmt: skip
+    """Train a network as ``config`` says; the network is also written to ``output/network.safetensors``.
+
+    resume: go on from ``output/checkpoint.pt``, exactly: on the CPU the weights at the end are the same bits as
+        without the break. Settings that change what is learnt must be the same.
+    callback: called with one ``Record`` a step (losses already weighted; ``image`` is a sample, painted); returning
+        False stops, and so does Ctrl-C: the checkpoint is written and the network as it is given back.
+
+    A picture that cannot be read is left out and counted. A step whose loss is not finite is skipped and counted;
+    after five in a row TrainingError is raised. Raises SettingError and ImageError for what cannot be used.
+    """
+    return Trainer(config, resume).run(callback, progress)

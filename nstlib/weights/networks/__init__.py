@@ -1,0 +1,1 @@
+"""Trained transformer networks, each with its card (``.md``); see ``nstlib.models``."""
