@@ -29,6 +29,7 @@ NEEDS = {
     "skimage": "scikit-image>=0.21",
     "pycocotools": "pycocotools>=2.0.6",
     "pooch": "pooch>=1.7",
+    "accelerate": "accelerate>=0.30",
 }
 """Module -> requirement, as in pyproject.toml (a test compares them; Python 3.10 cannot read TOML)."""
 

@@ -91,7 +91,7 @@ class TrainingConfig:
     steps: int = 2000
     warmup: int = 0
     learning_rate: float = 1e-3
-    decay: str = "none"
+    decay: str = "cosine"
     seed: int = 0
     device: str | None = None
     precision: str = "auto"
@@ -166,8 +166,8 @@ def _words(kinds: Sequence[Any]) -> str:
 def _toml() -> types.ModuleType:
     try:
         import tomllib
-    except ModuleNotFoundError:  # Python 3.10
-        import tomli as tomllib
+    except ModuleNotFoundError as error:
+        raise SettingError("Python 3.10 cannot read TOML; write the configuration as JSON.") from error
     return tomllib
 
 
@@ -189,9 +189,9 @@ class Crops(torch.utils.data.Dataset):
         share, top, left, flip = torch.rand(4, generator=generator).tolist()
         style = int(torch.randint(self.styles, (1,), generator=generator))
         broken = -1
-        for turn in range(len(self.files)):
-            epoch, place = divmod(n + turn, len(self.files))
-            index = _order(len(self.files), self.seed, epoch)[place]
+        epoch, place = divmod(n, len(self.files))
+        order = _order(len(self.files), self.seed, epoch)
+        for index in order[place:] + order[:place]:
             try:
                 photo = pictures.load(self.files[index])
             except ImageError:
@@ -402,7 +402,7 @@ class Trainer:
             "format": FORMAT, "config": asdict(self.config), "step": self.step, "seconds": self.seconds,
             "network": self.accelerator.unwrap_model(self.net).state_dict(), "optimizer": self.adam.state_dict(),
             "generator": torch.get_rng_state(), "skipped": self.skipped, "broken": sorted(self.broken),
-            "records": [r.as_dict() for r in self.records], "torch": torch.__version__,
+            "records": [r.as_dict() for r in self.records], "torch": str(torch.__version__),
         }  # fmt: skip
         buffer = io.BytesIO()
         torch.save(state, buffer)
@@ -450,7 +450,7 @@ def _accelerator(device: torch.device):  # noqa: ANN202 - a class of a package t
     try:
         from accelerate import Accelerator
     except ImportError as error:
-        raise SettingError("training needs Accelerate; run 'pip install accelerate'.") from error
+        raise SettingError("training needs the package accelerate; run 'pip install accelerate'.") from error
     return Accelerator(cpu=device.type == "cpu")
 
 

@@ -34,6 +34,7 @@ def test_importing_needs_the_core_only():
         "pycocotools",
         "pooch",
         "scipy",
+        "accelerate",
         "onnx",
         "onnxscript",
         "onnxruntime",
