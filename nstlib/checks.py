@@ -27,10 +27,19 @@ HINTS: dict[str, tuple[str, ...]] = {
         "Entry (i, j) is the inner product of row i with row j: multiply by the rows' own transpose.",
         "Transpose the last two dimensions only (the batch stays first); divide by the number of positions.",
     ),
+    "shifted_gram": (
+        "Make two pieces of the same shape: all but the last rows and columns, and all but the first.",
+        "features[:, :, down:, right:] is the second; the first ends as many rows and columns earlier.",
+        "Then the Gram matrix, but of one piece with the other, over the number of positions of a piece.",
+    ),
     "content_loss": (
         "Subtract first, square each difference, then add.",
         "One number a picture: add over every dimension but the first.",
         "Tensor.sum takes a tuple of dimensions; counting starts at 0, and 0 is the batch.",
+    ),
+    "content_gradient": (
+        "F is relu(before); without a ReLU on the way the answer would be F - P.",
+        "Where the ReLU is shut, before < 0, a small change of `before` changes nothing.",
     ),
     "style_loss": (
         "It is the squared distance again, this time between two Gram matrices of shape (N, C, C).",
@@ -138,9 +147,19 @@ class Check:
         """f(features (N, C, H, W)) -> (N, C, C), over ``divisor``: "hw", "chw" or "none"."""
         return self._function("gram_matrix", f, exercises.gram_exercise(divisor))
 
+    def shifted_gram(self, f: object) -> Verdict:
+        """f(features (N, C, H, W), down, right) -> (N, C, C): see ``exercises.shifted_gram``."""
+        down, right = 1, 2
+        moved = (lambda x: f(x, down, right)) if callable(f) and not _is_open(f) else f
+        return self._function("shifted_gram", moved, exercises.shifted_gram_exercise(down, right))
+
     def content_loss(self, f: object, reduction: str = "sum") -> Verdict:
         """f(features, target), both (N, C, H, W) -> (N,); ``reduction``: "sum", "mean" or "relative"."""
         return self._function("content_loss", f, exercises.distance_exercise((2, 3, 4, 5), reduction))
+
+    def content_gradient(self, f: object) -> Verdict:
+        """f(before, target), both (N, C, H, W) -> the gradient of Gatys 2016 eq. 1 with respect to ``before``."""
+        return self._function("content_gradient", f, exercises.gradient_exercise())
 
     def style_loss(self, f: object, reduction: str = "sum") -> Verdict:
         """f(gram, target), both (N, C, C) -> (N,); ``reduction``: "sum", "mean" or "relative"."""

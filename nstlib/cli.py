@@ -46,6 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--weights", metavar="W", help="compact, imagenet, or a file (default: by NST_SCALE)")
         command.add_argument("--style-weight", type=float, metavar="W")
+        command.add_argument("--scales", type=int, default=1, metavar="N", help="paint small first: N sizes, doubling")
+        command.add_argument("--tile", type=int, metavar="PX", help="paint large pictures in tiles, to save memory")
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
         command.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
@@ -65,19 +67,19 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = build_parser().parse_args(argv)
     try:
+        args = build_parser().parse_args(argv)
         return RUN[args.command](args)
     except NstError as error:
         print(f"nst: {error}", file=sys.stderr)
         return 2
     except MemoryError:
-        print("nst: there is not enough memory for this size; use a smaller --size.", file=sys.stderr)
+        print("nst: there is not enough memory for this size; use a smaller --size or --tile 512.", file=sys.stderr)
         return 2
     except RuntimeError as error:  # torch has no type of its own for this on the CPU
         if "memory" not in str(error).lower():
             raise
-        print("nst: there is not enough memory for this size; use a smaller --size.", file=sys.stderr)
+        print("nst: there is not enough memory for this size; use a smaller --size or --tile 512.", file=sys.stderr)
         return 2
 
 
@@ -100,7 +102,8 @@ def _options(args: argparse.Namespace) -> dict:
     _check_output(args.output)  # before the work, not after it
     return {
         "preset": args.preset, "steps": args.steps, "weights": args.weights, "style_weight": args.style_weight,
-        "seed": args.seed, "device": args.device, "precision": args.precision, "progress": not args.quiet,
+        "scales": args.scales, "tile": args.tile, "seed": args.seed, "device": args.device,
+        "precision": args.precision, "progress": not args.quiet,
     }  # fmt: skip
 
 
@@ -119,7 +122,8 @@ def _check_output(path: Path) -> None:
 
 def _transfer(args: argparse.Namespace) -> int:
     from .images import load
-    from .synthesis import STARTS, transfer
+    from .starts import STARTS
+    from .synthesis import transfer
 
     options = _options(args)
     content, style = load(args.content, args.size), load(args.style, args.size)
@@ -149,7 +153,7 @@ def _demo(args: argparse.Namespace) -> int:
 
     begin = time.perf_counter()
     args.preset, args.weights, args.style_weight, args.seed = "course", None, None, 0
-    args.device, args.precision, args.quiet = None, "auto", False
+    args.scales, args.tile, args.device, args.precision, args.quiet = 1, None, None, "auto", False
     options = _options(args)
     name = args.style
     content, style = gallery.content(args.content, args.size), gallery.style(name, args.size)

@@ -35,20 +35,20 @@ def add_parsers(commands: Any) -> None:
     training = commands.add_parser(
         "train", help="train a network on a folder of photos",
         description="Train a network. Options are the fields of nstlib.training.TrainingConfig, which says what each "
-        "does; --config reads them from a TOML or JSON file first. For several GPUs: accelerate launch -m nstlib.cli "
+        "does; --config reads them from a TOML or JSON file. Sizes and steps not given follow NST_SCALE. For several GPUs: accelerate launch -m nstlib.cli "
         "train ...",
     )  # fmt: skip
     training.add_argument("--config", type=Path, metavar="FILE", help="settings from a TOML or JSON file")
     training.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
     training.add_argument("--quiet", action="store_true", help="no progress bar")
+    defaults = TrainingConfig.for_scale()
     for field in dataclasses.fields(TrainingConfig):
-        _add_option(training, field)
+        _add_option(training, field, getattr(defaults, field.name))
 
 
-def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
-    option, default = f"--{field.name.replace('_', '-')}", field.default
-    kind = str(field.type)
-    hint = f"(default: {' '.join(default) if isinstance(default, tuple) else default})" if default else ""
+def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field, default: object) -> None:
+    option, kind = f"--{field.name.replace('_', '-')}", str(field.type)
+    hint = f"(default: {default})" if default not in (None, "", (), False) else ""
     if "bool" in kind:
         parser.add_argument(option, action="store_true", default=None, help=hint)
     elif "tuple" in kind:
@@ -61,7 +61,7 @@ def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field) -> No
 def run_train(args: argparse.Namespace) -> int:
     names = [f.name for f in dataclasses.fields(TrainingConfig)]
     given = {n: getattr(args, n) for n in names if getattr(args, n) is not None}
-    config = TrainingConfig.from_file(args.config, **given) if args.config else TrainingConfig.of(**given)
+    config = TrainingConfig.from_file(args.config, **given) if args.config else TrainingConfig.for_scale(**given)
     net = train(config, resume=args.resume, progress=not args.quiet)
     card = net.card
     print(f"{card['steps']} steps, {card['pictures']} crops, {card['seconds']} s; of the last hundred steps: "

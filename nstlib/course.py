@@ -48,6 +48,9 @@ SCALES: dict[str, dict[str, Scale]] = {
     # smoke: seconds, for tests; cpu: two cores and minutes; gpu: the papers' settings
     "00_start_here": {"smoke": Scale(96, 24, 2), "cpu": Scale(320, 200, 8), "gpu": Scale(512, 300, 8)},
     "01_vgg_anatomy": {"smoke": Scale(96, 12, 2), "cpu": Scale(256, 32, 4), "gpu": Scale(384, 64, 4)},
+    "02_content_reconstruction": {"smoke": Scale(64, 60, 2), "cpu": Scale(176, 200, 4), "gpu": Scale(256, 500, 4)},
+    "04_texture_synthesis": {"smoke": Scale(64, 40, 1), "cpu": Scale(256, 150, 3), "gpu": Scale(512, 500, 3)},
+    "03_style_reconstruction": {"smoke": Scale(96, 40), "cpu": Scale(256, 150), "gpu": Scale(512, 500)},
     "every other lesson": {"smoke": Scale(96, 12, 2), "cpu": Scale(256, 150, 4), "gpu": Scale(512, 500, 6)},
 }
 """The one table of sizes. A lesson that needs its own adds a row here; the last row holds for the others."""
@@ -75,7 +78,7 @@ LESSONS: tuple[Lesson, ...] = (
     Lesson("01_vgg_anatomy", "What does the network see that we borrow our eyes from?", 60),
     Lesson("02_content_reconstruction", "How much of a photo survives in each layer?", 40),
     Lesson("03_style_reconstruction", "What is left of a painting when you forget where everything was?", 50),
-    Lesson("04_texture_synthesis", "Can numbers alone paint new brush strokes?", 35),
+    Lesson("04_texture_synthesis", "Can numbers alone paint new brush strokes?", 50),
     Lesson("05_gatys_transfer", "How do content and style become one picture?", 75),
     Lesson("06_gatys_experiments", "Which of the many choices matter, and which do not?", 90),
     Lesson("07_judging_results", "Can a number say which picture is better?", 60),

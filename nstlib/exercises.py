@@ -90,6 +90,37 @@ def gram_exercise(divisor: str) -> Exercise:
     return Exercise(right, [_random(2, 3, 4, 5), _random(1, 6, 3, 2)], shapes, scales, mistakes)
 
 
+def shifted_gram(features: Tensor, down: int, right: int) -> Tensor:
+    """Products of channel i at a position with channel j ``down`` and ``right`` of it, as a mean: (N, C, C).
+
+    Berger and Memisevic 2017; pairs that would reach over the border do not count, and (0, 0) is the Gram matrix.
+    """
+    h, w = features.shape[2:]
+    here, there = features[:, :, : h - down, : w - right], features[:, :, down:, right:]
+    return here.flatten(2) @ there.flatten(2).transpose(1, 2) / here[0, 0].numel()
+
+
+def shifted_gram_exercise(down: int, right: int) -> Exercise:
+    """Shifted Gram matrices (N, C, C) of activations (N, C, H, W)."""
+
+    def wrapped(x: Tensor) -> Tensor:
+        return x.flatten(2) @ x.roll((-down, -right), (2, 3)).flatten(2).transpose(1, 2) / x[0, 0].numel()
+
+    def scales(x: Tensor) -> list[tuple[float, str]]:
+        pairs, over = (x.shape[2] - down) * (x.shape[3] - right), "divide by the pairs that there are"
+        return [(pairs, f"it divides by nothing; {over}."), (pairs / x[0, 0].numel(), f"it divides by H*W; {over}.")]
+
+    mistakes = [
+        ("nothing is shifted: that is the Gram matrix itself.", lambda x: gram_matrix(x)),
+        ("down and right are swapped; dimension 2 goes down, 3 to the right.", lambda x: shifted_gram(x, right, down)),
+        ("i and j are swapped: the second factor is the one that lies further down and right.",
+         lambda x: shifted_gram(x, down, right).transpose(1, 2)),
+        ("the border wraps round, as with torch.roll; use slices.", wrapped),
+    ]  # fmt: skip
+    inputs = [_random(2, 3, 4, 5), _random(1, 6, 5, 4)]
+    return Exercise(lambda x: shifted_gram(x, down, right), inputs, gram_exercise("hw").shapes, scales, mistakes)
+
+
 # --- squared distances -------------------------------------------------------------------------------
 
 
@@ -168,6 +199,41 @@ def distance_exercise(shape: tuple[int, ...], reduction: str) -> Exercise:
                       lambda a, b: content_loss(a, b, "relative"))]  # fmt: skip
     second = (1, *[s + 2 for s in shape[1:]])
     return Exercise(right, [_random(*shape, count=2), _random(*second, count=2)], shapes, scales, mistakes)
+
+
+def gradient_exercise() -> Exercise:
+    """The gradient of the content loss through a ReLU (Gatys 2016, eq. 2)."""
+
+    def inputs(*shape: int) -> Callable[[torch.Generator], tuple[Tensor, ...]]:
+        def make(g: torch.Generator) -> tuple[Tensor, ...]:
+            before, target = torch.randn(shape, generator=g), torch.randn(shape, generator=g).relu()
+            before[..., :1] = 0  # at the bend itself
+            return before, target
+
+        return make
+
+    def scales(b: Tensor, p: Tensor) -> list[tuple[float, str]]:
+        return [(2.0, "it is twice what is wanted; the 1/2 in the loss takes the 2 of the square away."),
+                (-1.0, "the sign is wrong: the gradient points to where the loss grows."),
+                (1 / b.numel(), "it is divided by the number of elements; the loss is a sum, not a mean.")]  # fmt: skip
+
+    mistakes = [
+        ("where the ReLU is shut, a small change before it changes nothing; what is the gradient there?",
+         lambda b, p: b.relu() - p),
+        ("this is for a layer without ReLU: F is relu(before).", lambda b, p: b - p),
+        ("at the bend itself, before = 0, PyTorch takes the gradient 0, as in > and not in >=.",
+         lambda b, p: (b.relu() - p) * (b >= 0)),
+        ("it lets through where the target is positive; the ReLU looks at its own input.",
+         lambda b, p: (b.relu() - p) * (p > 0)),
+        ("this is the loss of every element; its gradient is wanted.", lambda b, p: 0.5 * (b.relu() - p).square()),
+    ]  # fmt: skip
+    return Exercise(
+        lambda b, p: (b.relu() - p) * (b > 0),
+        [inputs(2, 3, 4, 5), inputs(1, 4, 6, 3)],
+        lambda b, p: {},
+        scales,
+        mistakes,
+    )
 
 
 # --- total variation ---------------------------------------------------------------------------------

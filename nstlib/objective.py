@@ -33,12 +33,15 @@ class Objective:
         if not self.content_layers and not self.style_layers:
             raise SettingError("there is nothing to match; give a content, a style or both, with at least one layer.")
         with torch.no_grad():
-            self.content_targets = features(content, self.content_layers) if self.content_layers else {}
-            found = features(style, self.style_layers) if self.style_layers else {}
-            self.style_targets = {n: gram_matrix(f, preset.gram_divisor) for n, f in found.items()}
+            self._aim(content, style)
         self.style_factors = {
             n: preset.style_factor / features.channels(n) ** preset.channel_power for n in self.style_layers
         }
+
+    def _aim(self, content: Tensor | None, style: Tensor | None) -> None:
+        found = self.features(style, self.style_layers) if self.style_layers else {}
+        self.style_targets = {n: gram_matrix(f, self.preset.gram_divisor) for n, f in found.items()}
+        self.content_targets = self.features(content, self.content_layers) if self.content_layers else {}
 
     def terms(self, images: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
         """Content losses and style losses by layer, and total variation: each (N,), before any weight."""

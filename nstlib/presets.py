@@ -87,6 +87,22 @@ PRESETS: dict[str, Preset] = {
             steps=300,
         ),
         Preset(
+            "course_network",
+            "this course: ``course`` for training a network (found by trying: with relu4_2 or with less weight a network "
+            "paints texture and forgets the photo)",
+            content_layers=_each(("relu3_3",)),
+            style_layers=_each(RELU_1, 0.2),
+            content_weight=1.2e3,
+            style_weight=1e4,
+            tv_weight=1e3,
+            tv_power=2,
+            tv_reduction="mean",
+            content_reduction="relative",
+            style_reduction="relative",
+            pooling="avg",
+            optimizer="adam",
+        ),
+        Preset(
             "gatys2016",
             "Gatys, Ecker, Bethge: Image Style Transfer Using Convolutional Neural Networks (CVPR 2016), eqs. 1 to 7, "
             "and arXiv:1508.06576",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import torch
@@ -16,16 +16,21 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .errors import ImageError, SettingError
-from .images import resize
+from .images import MIN_SIDE, resize
 from .objective import Objective
 from .presets import Preset, get_preset
 from .runtime import keep_freed_memory, pick_device
+from .starts import coarse_to_fine, make_start
+from .tiles import OPTIMIZER, TiledObjective, check_tile
 from .vgg import VGGFeatures
 
-STARTS = ("content", "content+noise", "noise", "grey")
 OPTIMIZERS = ("lbfgs", "adam", "sign")
 LEARNING_RATE = {"lbfgs": 1.0, "adam": 0.02, "sign": 0.005}
 """Default step sizes; for "adam" and "sign" in units of the pixels' range [0, 1]."""
+
+MAX_STEP = 0.05
+"""How far the guard lets the mean pixel move in one step of L-BFGS, in units of the range [0, 1]; half of that after
+a step that raised the loss, and so on. A calm run moves it 0.003 to 0.006 a step, a spike 0.4 or more."""
 
 
 @dataclass
@@ -34,6 +39,7 @@ class Record:
 
     content, style: loss by layer before layer weights and content or style weight.
     content_total, style_total, tv_total: what each term adds to ``total``. Sums over a batch.
+    size: width and height of the picture, which is smaller at the coarse scales.
     """
 
     step: int
@@ -45,6 +51,7 @@ class Record:
     content: dict[str, float]
     style: dict[str, float]
     note: str = ""
+    size: tuple[int, int] = (0, 0)
     _picture: Callable[[], Tensor] | None = field(default=None, repr=False)
 
     @property
@@ -75,7 +82,9 @@ class Result:
 
     @property
     def best(self) -> Record:
-        return min(self.records, key=lambda r: r.total if math.isfinite(r.total) else math.inf)
+        """The record with the smallest total at the last scale; totals of pictures of two sizes do not compare."""
+        last = [r for r in self.records if r.size == self.records[-1].size]
+        return min(last, key=lambda r: r.total if math.isfinite(r.total) else math.inf)
 
     def report(self) -> dict:
         """Settings, losses and seconds as plain data, ready for JSON."""
@@ -125,6 +134,7 @@ def synthesize(
     if start.device.type == "cpu":
         keep_freed_memory()
     x = start.detach().clone(memory_format=torch.contiguous_format).clamp_(0, 1).requires_grad_()
+    del start  # a large picture counts
     best, best_total = x.detach().clone(), math.inf
     records: list[Record] = []
     begin, rollbacks, in_a_row, note = time.perf_counter(), 0, 0, ""
@@ -139,7 +149,7 @@ def synthesize(
         x.grad = gradient.contiguous()  # L-BFGS flattens it as a view
         with torch.no_grad():
             # a pixel on the border that a step along the gradient would not move
-            x.grad.mul_((x - x.grad.sign()).clamp_(0, 1) != x)
+            x.grad.mul_(x.grad.sign().neg_().add_(x).clamp_(0, 1) != x)
             values = [
                 parts.sum(1),
                 *(torch.stack([v.sum() for v in d.values()]) for d in (content, style) if d),
@@ -157,6 +167,7 @@ def synthesize(
             content=dict(zip(content, layers)),
             style=dict(zip(style, layers[len(content) :])),
             note=note,
+            size=(x.shape[3], x.shape[2]),
         )
         note = ""
         diverged = not (sound and math.isfinite(record.total)) or record.total > 10 * best_total
@@ -176,8 +187,8 @@ def synthesize(
             raise _DivergedError
         return total.detach()
 
-    mover = _mover(optimizer, x, rate, history)
-    bar = tqdm(total=steps, unit="step", disable=not progress)
+    mover = _mover(optimizer, x, rate, history, guard)
+    bar = tqdm(total=steps, unit="step", desc=f"{x.shape[3]} x {x.shape[2]}", disable=not progress)
     try:
         while len(records) < steps:
             try:
@@ -190,7 +201,7 @@ def synthesize(
                 rate /= 2
                 with torch.no_grad():
                     x.copy_(best)
-                mover = _mover(optimizer, x, rate, history)
+                mover = _mover(optimizer, x, rate, history, guard)
                 note = f"step size now {rate:g}"
             bar.update()
             last = records[-1]
@@ -204,7 +215,7 @@ def synthesize(
     return Result(best.float().cpu(), records, time.perf_counter() - begin, stopped, rollbacks)
 
 
-def _mover(optimizer: str, x: Tensor, rate: float, history: int) -> Callable[[Callable[[], Tensor]], None]:
+def _mover(optimizer: str, x: Tensor, rate: float, history: int, guard: bool) -> Callable[[Callable[[], Tensor]], None]:
     """A function that evaluates once and moves x once."""
     if optimizer == "lbfgs":
         # one evaluation a call; the tolerances are off because a plateau is no reason to stop early
@@ -212,12 +223,19 @@ def _mover(optimizer: str, x: Tensor, rate: float, history: int) -> Callable[[Ca
             [x], lr=rate, max_iter=1, history_size=history, tolerance_grad=-1, tolerance_change=-1
         )
 
+        most = MAX_STEP * min(1.0, rate) if guard else math.inf
+        reach, last = most, math.inf
+
         def move(evaluate: Callable[[], Tensor]) -> None:
+            nonlocal reach, last
             before = x.detach().clone()
             with torch.enable_grad():
-                inner.step(evaluate)
+                loss = float(inner.step(evaluate))
+            reach, last = min(2 * reach, most) if loss <= last else max(reach / 2, most / 1000), loss
             with torch.no_grad():
-                x.clamp_(0, 1)
+                moved = x.clamp_(0, 1).sub_(before)
+                moved.mul_((reach / moved.abs().mean()).clamp_(max=1))
+                torch.add(before, moved, out=x)
                 # tell L-BFGS the step that was really made, or its picture of the curvature is wrong
                 state = inner.state[x]
                 state["d"] = (x - before).flatten() / state["t"]
@@ -238,27 +256,6 @@ def _mover(optimizer: str, x: Tensor, rate: float, history: int) -> Callable[[Ca
     return move
 
 
-def make_start(start: str | Tensor, content: Tensor | None, shape: tuple[int, ...], seed: int = 0) -> Tensor:
-    """The first picture, (N, 3, H, W): "content", "content+noise", "noise" (uniform), "grey", or a picture.
-
-    Noise comes from a generator on the CPU, so that a seed means the same picture on every device.
-    """
-    if isinstance(start, Tensor):
-        picture = resize(start.float(), tuple(shape[2:]))
-        return picture.expand(shape).clone()
-    if start not in STARTS:
-        raise SettingError(f"start {start!r} is unknown; use one of {', '.join(STARTS)}, or a picture.")
-    if start.startswith("content") and content is None:
-        raise SettingError(f"start {start!r} needs a content picture; use 'noise' or 'grey'.")
-    noise = torch.rand(shape, generator=torch.Generator().manual_seed(seed))
-    if start == "noise":
-        return noise
-    if start == "grey":
-        return torch.full(shape, 0.5)
-    picture = content.detach().float().cpu().expand(shape).clone()
-    return picture if start == "content" else 0.6 * picture + 0.4 * noise
-
-
 def paint(
     content: Tensor | None,
     style: Tensor | None,
@@ -267,6 +264,8 @@ def paint(
     *,
     start: str | Tensor | None = None,
     seed: int = 0,
+    scales: int | Sequence[int] = 1,
+    tile: int | None = None,
     features: VGGFeatures | None = None,
     weights: str | None = None,
     device: str | None = None,
@@ -279,6 +278,9 @@ def paint(
     """A picture of ``shape`` (N, 3, H, W) that matches a content, a style or both; the options of all below.
 
     start: see ``make_start``; None takes the preset's. seed: of the noise.
+    scales: paint small first, then larger; see ``starts.coarse_to_fine``. ``steps`` are those of the first scale.
+    tile: side of the tiles in which a picture with a longer side is painted, with the optimiser "adam" unless
+        ``optimizer`` says otherwise; see ``tiles``. Targets of 4000 x 3000 pixels then fit into 2 GB.
     features: a network that is already there; else one is made from ``weights``, ``device``, ``precision``
         and the preset's pooling and preprocessing.
     callback, progress, guard: see ``synthesize``.
@@ -300,18 +302,48 @@ def paint(
             weights=weights, pooling=preset.pooling, rescale=preset.rescale, precision=precision,
             device=pick_device(device), preprocessing=preset.preprocessing,
         )  # fmt: skip
-    home = features.gain.device
-    first = make_start(preset.start if start is None else start, content, shape, seed).to(home)
-    targets = (None if t is None else t.float().to(home) for t in (content, style))
-    result = synthesize(
-        Objective(preset, features, *targets), first, steps=preset.steps, optimizer=preset.optimizer,
-        learning_rate=preset.learning_rate, history=preset.history,
-        callback=callback, progress=progress, guard=guard,
-    )  # fmt: skip
+    check_tile(tile)
+    home, result, stages = features.gain.device, None, []
+    start = preset.start if start is None else start
+    for size, steps in coarse_to_fine(shape[2:], preset.steps, scales):
+        tiled = tile is not None and max(size) > tile
+        mover = OPTIMIZER if tiled and changes.get("optimizer") is None else preset.optimizer
+        stages.append({"size": [size[1], size[0]], "steps": steps, "optimizer": mover, "tiled": tiled})
+        done, spent = (len(result.records), result.seconds) if result else (0, 0.0)
+
+        def watch(record: Record, done: int = done, spent: float = spent) -> object:
+            record.step, record.seconds = record.step + done, record.seconds + spent
+            return callback and callback(record)
+
+        try:
+            targets = [
+                content if content is None else resize(content.float(), size).to(home),
+                style if style is None else _shrink(style.float(), max(size) / max(shape[2:])).to(home),
+            ]
+            aim = TiledObjective(preset, features, *targets, tile) if tiled else Objective(preset, features, *targets)
+            first = result.image if result else start
+            stage = synthesize(
+                aim, make_start(first, targets[0], (*shape[:2], *size), seed).to(home), steps=steps, optimizer=mover,
+                learning_rate=preset.learning_rate if mover == preset.optimizer else None,
+                history=preset.history, callback=watch, progress=progress, guard=guard,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            if result is None:
+                raise
+            result.stopped = "interrupted"
+            break
+        if result is not None:
+            stage.records, stage.seconds = result.records + stage.records, result.seconds + stage.seconds
+            stage.rollbacks += result.rollbacks
+        result = stage
+        if result.stopped != "finished":
+            break
+    result.image = resize(result.image, tuple(shape[2:]))
     result.settings = {
         **asdict(preset),
-        "start": "a picture" if isinstance(start, Tensor) else start or preset.start,
+        "start": "a picture" if isinstance(start, Tensor) else start,
         "size": [shape[3], shape[2]],
+        "scales": stages,
         "seed": seed,
         "weights": features.source,
         "device": str(home),
@@ -354,6 +386,10 @@ def reconstruct(
     layers = {layer: 1.0} if isinstance(layer, str) else dict(layer)
     options = {"start": "noise", "content_layers": layers, **options}
     return paint(content, None, tuple(content.shape), preset, **options)
+
+
+def _shrink(style: Tensor, factor: float) -> Tensor:
+    return resize(style, tuple(max(MIN_SIDE, round(n * factor)) for n in style.shape[2:])) if factor < 1 else style
 
 
 def _check(picture: Tensor, name: str) -> None:

@@ -29,7 +29,7 @@ from . import images as pictures
 from .errors import ImageError, SettingError, TrainingError
 from .objective import Objective
 from .presets import Preset, get_preset
-from .runtime import keep_freed_memory, pick_device, pick_precision
+from .runtime import keep_freed_memory, pick_device, pick_precision, scale
 from .synthesis import Record
 from .transformer import TransformerNet
 from .vgg import VGGFeatures
@@ -42,6 +42,16 @@ RAMP = 50
 """Steps in which the rate of the "cosine" schedule grows from zero: Adam's first steps are its wildest."""
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+SCALE_DEFAULTS: dict[str, dict[str, Any]] = {
+    "smoke": {"width": 8, "blocks": 2, "size": 64, "style_size": 128, "batch": 2, "steps": 12, "warmup": 3},
+    # a visible style in two or three minutes on two cores
+    "cpu": {"width": 16, "size": 144, "crop": 0.35, "steps": 600, "warmup": 40, "style_size": 448},
+    # Johnson 2016 and report 000: two epochs of COCO's 82 783 photos
+    "gpu": {"width": 32, "size": 256, "steps": 41_391, "workers": 4, "style_size": 512, "checkpoint_every": 1000,
+            "picture_every": 500},
+}  # fmt: skip
+"""What ``TrainingConfig.for_scale`` and ``nst train`` begin with."""
+
 FREE = {"output", "device", "compile", "workers", "checkpoint_every", "picture_every"}
 """Settings that may differ when a training is resumed: they do not change what is learnt."""
 
@@ -53,7 +63,7 @@ class TrainingConfig:
     photos: a folder of pictures (searched with its subfolders). styles: pictures, one row of the network each.
     output: folder of the checkpoint, the sheets and the network. samples: photos that the sheets show; they are
         not trained on. start: a network's file to go on from, in place of random weights.
-    preset: layers and weights of the loss; "course" (ours) or "pytorch_examples" (what report 000 ran, F2 and F3).
+    preset: layers and weights of the loss; "course_network" (ours) or "pytorch_examples" (what report 000 ran, F2 and F3).
         content_weight, style_weight, tv_weight replace the preset's; content_layers and style_layers its layers,
         each counting the same. arch, weights: see ``VGGFeatures``.
     norm, width, blocks, upsample: see ``TransformerNet``; one style or "conditional".
@@ -72,7 +82,7 @@ class TrainingConfig:
     output: str = "out/training"
     samples: tuple[str, ...] = ()
     start: str = ""
-    preset: str = "course"
+    preset: str = "course_network"
     content_weight: float | None = None
     style_weight: float | None = None
     tv_weight: float | None = None
@@ -111,7 +121,12 @@ class TrainingConfig:
             raise SettingError(f"the configuration '{path}' cannot be read ({error.strerror}).") from error
         except ValueError as error:  # both readers' errors are of this kind
             raise SettingError(f"'{path}' is no valid {path.suffix[1:].upper() or 'TOML'} ({error}).") from error
-        return cls.of(**{**found, **{k: v for k, v in changes.items() if v is not None}})
+        return cls.for_scale(**{**found, **{k: v for k, v in changes.items() if v is not None}})
+
+    @classmethod
+    def for_scale(cls, **values: Any) -> TrainingConfig:
+        """``of`` with the defaults of the scale in force (NST_SCALE) for what is not given."""
+        return cls.of(**{**SCALE_DEFAULTS[scale()], **values})
 
     @classmethod
     def of(cls, **values: Any) -> TrainingConfig:

@@ -256,8 +256,8 @@ def end_line(result: Result) -> str:
     return f"{how}: {len(result.records)} steps in {result.seconds:.1f} s{loss}."
 
 
-def _picture(picture: Tensor) -> bytes:
-    return figures.jpeg(figures.enlarged(resize_down(picture, SIDE), SIDE))
+def _picture(picture: Tensor, side: int = SIDE) -> bytes:
+    return figures.jpeg(figures.enlarged(resize_down(picture, side), side))
 
 
 def _plot(records: Sequence[Record]) -> Figure:
@@ -274,12 +274,12 @@ def _plot(records: Sequence[Record]) -> Figure:
 class Slider(_Shown):
     """A slider that picks one of several pictures. They are encoded once, so that it answers at once."""
 
-    def __init__(self, pictures: Sequence[Tensor], labels: Sequence[str], title: str = "") -> None:
+    def __init__(self, pictures: Sequence[Tensor], labels: Sequence[str], title: str = "", side: int = SIDE) -> None:
         if not pictures or len(pictures) != len(labels):
             raise SettingError(f"a slider needs as many labels as pictures, not {len(labels)} and {len(pictures)}.")
         widgets = _ipywidgets()
         self.pictures, self.labels = list(pictures), [str(label) for label in labels]
-        self.files = [_picture(p) for p in self.pictures]
+        self.files = [_picture(p, side) for p in self.pictures]
         options = [(label, i) for i, label in enumerate(self.labels)]
         self.slider = widgets.SelectionSlider(
             options=options, value=0, description=title, continuous_update=True,
@@ -299,9 +299,12 @@ class Slider(_Shown):
         return figures.show(self.pictures, self.labels)
 
 
-def slider_over(pictures: Sequence[Tensor], labels: Sequence[str], title: str = "") -> Slider:
-    """A slider over pictures that were computed before: ``slider_over([a, b], ["style weight 1", "10"])``."""
-    return Slider(pictures, labels, title)
+def slider_over(pictures: Sequence[Tensor], labels: Sequence[str], title: str = "", side: int = SIDE) -> Slider:
+    """A slider over pictures that were computed before: ``slider_over([a, b], ["style weight 1", "10"])``.
+
+    ``side`` is the long side at which they are shown.
+    """
+    return Slider(pictures, labels, title, side)
 
 
 def _text(sentence: str) -> str:

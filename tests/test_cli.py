@@ -79,6 +79,18 @@ def test_texture_and_options(folder):
     assert run("texture", folder / "painting.jpg", "-o", folder / "b.png", "--preset", "gatys_pytorch", *QUICK) == 0
 
 
+@pytest.mark.parametrize("command", ["transfer", "texture"])
+def test_scales_and_tiles(folder, command):
+    out = folder / "out.png"
+    pictures = [folder / "photo.png", folder / "painting.jpg"][command == "texture" :]
+    words = "--size 96 --steps 5 --scales 2 --tile 64 --report --quiet".split()
+    assert run(command, *pictures, "-o", out, *words) == 0
+    assert max(Image.open(out).size) == 96
+    record = json.loads((folder / "out.json").read_text())
+    assert [s["tiled"] for s in record["settings"]["scales"]] == [False, True]
+    assert [max(r["size"]) for r in record["records"]] == [48] * 5 + [96] * 2
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -95,6 +107,9 @@ def test_texture_and_options(folder):
         (["photo.png", "painting.jpg", "--init", "blue"], "neither a picture nor"),
         (["photo.png", "painting.jpg", "--content-weight", "-3"], ">= 0"),
         (["photo.png", "painting.jpg", "--device", "cuda:77"], "cannot be used"),
+        (["photo.png", "painting.jpg", "--scales", "0"], "at least 1"),
+        (["photo.png", "painting.jpg", "--scales", "9"], "use fewer scales"),
+        (["photo.png", "painting.jpg", "--tile", "8"], "at least 64"),
         (["photo.png", "painting.jpg", "-o", "out.xyz"], "suffix"),
         (["photo.png"], "required"),
     ],

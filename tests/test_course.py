@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nstlib import SettingError, content_loss, course, gram_matrix, style_loss, total_variation
+from nstlib import SettingError, content_loss, course, exercises, gram_matrix, style_loss, total_variation
 from nstlib.checks import OPEN, RIGHT, WRONG, Check, UnsolvedError
 
 
@@ -152,6 +152,32 @@ def told(verdict, words):
     assert first.count(". ") == 0, "one sentence"
     assert "\n" not in verdict.message
     assert not verdict.ok
+
+
+WRONG_SHIFTS = [
+    (lambda x, down, right: gram_matrix(x), "nothing is shifted"),
+    (lambda x, down, right: exercises.shifted_gram(x, right, down), "swapped"),
+    (lambda x, down, right: exercises.shifted_gram(x, down, right).mT, "i and j are swapped"),
+    (
+        lambda x, down, right: torch.einsum("nihw,njhw->nij", x, x.roll((-down, -right), (2, 3))) / x[0, 0].numel(),
+        "wraps",
+    ),
+]
+
+
+@pytest.mark.parametrize(("f", "words"), WRONG_SHIFTS)
+def test_wrong_shifted_grams_are_told_apart(check, f, words):
+    told(check.shifted_gram(f), words)
+
+
+def test_shifted_gram_matrices(check):
+    assert check.shifted_gram(exercises.shifted_gram).ok
+    assert check.shifted_gram(...).state == OPEN
+    assert check.shifted_gram(lambda x, down, right: ...).state == OPEN
+    x = torch.rand(2, 3, 5, 4)
+    assert torch.allclose(exercises.shifted_gram(x, 0, 0), gram_matrix(x))
+    entry = (x[0, 1, :3, :3] * x[0, 2, 2:, 1:]).mean()  # two down, one to the right
+    assert torch.allclose(exercises.shifted_gram(x, 2, 1)[0, 1, 2], entry)
 
 
 @pytest.mark.parametrize(("f", "words"), WRONG_GRAMS)

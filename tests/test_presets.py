@@ -51,20 +51,24 @@ def gram(f):
     return v @ v.T
 
 
-def course(state, x, c, s):
+def course(state, x, c, s, preset="course", layer="conv4_2"):
     mean, std = (
         torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1),
         torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1),
     )
     fx, fc, fs = (see(state, (t - mean) / std, True, True) for t in (x, c, s))
-    content = ((fx["conv4_2"] - fc["conv4_2"]) ** 2).sum() / (fc["conv4_2"] ** 2).sum()
+    content = ((fx[layer] - fc[layer]) ** 2).sum() / (fc[layer] ** 2).sum()
     style = 0
     for n in RELUS:
         g, a = gram(fx[n]) / fx[n][0, 0].numel(), gram(fs[n]) / fs[n][0, 0].numel()
         style += ((g - a) ** 2).sum() / (a**2).sum() / 5
     tv = ((x[:, :, 1:] - x[:, :, :-1]) ** 2).mean() + ((x[..., 1:] - x[..., :-1]) ** 2).mean()
-    p = PRESETS["course"]
+    p = PRESETS[preset]
     return p.content_weight * content + p.style_weight * style + p.tv_weight * tv
+
+
+def course_network(state, x, c, s):
+    return course(state, x, c, s, "course_network", "conv3_3")
 
 
 def gatys2016(state, x, c, s):
@@ -130,7 +134,7 @@ def pytorch_examples(state, x, c, s):
     return total
 
 
-ALL = (course, gatys2016, gatys_pytorch, pytorch_tutorial, gordicaleksa, neural_style_pt, pytorch_examples)
+ALL = (course, course_network, gatys2016, gatys_pytorch, pytorch_tutorial, gordicaleksa, neural_style_pt, pytorch_examples)
 FORMULAS = {f.__name__: f for f in ALL}
 
 

@@ -20,7 +20,7 @@ from nstlib import (
     texture,
     transfer,
 )
-from nstlib.synthesis import make_start
+from nstlib.starts import make_start
 
 
 @pytest.fixture(scope="module")

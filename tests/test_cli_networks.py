@@ -1,0 +1,159 @@
+"""nst train, stylize, models and export, called as from a shell."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from nstlib import SettingError, TransformerNet, WeightsError, images
+from nstlib.cli import main
+from nstlib.models import describe_model, load_model, mixture, model_names, styles_of
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """A small network of three styles, as a file."""
+    torch.manual_seed(0)
+    net = TransformerNet("conditional", styles=3, width=4, blocks=1)
+    for name, value in net.named_parameters():
+        if "norm" in name:
+            torch.nn.init.normal_(value, 0.5, 0.5)
+    card = {"config": {"styles": ["red", "green", "blue"]}}
+    return net.save(tmp_path_factory.mktemp("net") / "three.safetensors", card)
+
+
+@pytest.fixture
+def folder(tmp_path, photo):
+    root = tmp_path / "photos"
+    images.save(photo, root / "a.jpg")
+    images.save(photo.flip(3), root / "inside" / "a.png")
+    images.to_pil(photo.flip(2)).save(root / "b.bmp")
+    (root / "broken.png").write_bytes((root / "inside" / "a.png").read_bytes()[:200])
+    (root / "notes.txt").write_text("not a picture")
+    return root
+
+
+def test_a_broken_file_in_a_folder_stops_nothing(network, folder, tmp_path, capsys):
+    out = tmp_path / "painted"
+    status = main(["stylize", str(folder), "--model", str(network), "-o", str(out), "--quiet"])
+    said = capsys.readouterr()
+    assert status == 1
+    assert "3 of 4 pictures painted" in said.out
+    assert said.err.count("nst:") == 1
+    assert "broken.png' is damaged or cut off" in said.err
+    assert sorted(str(p.relative_to(out)) for p in out.rglob("*.*")) == ["a.jpg", "b.png", "inside/a.png"]
+    painted, photo = images.load(out / "inside" / "a.png"), images.load(folder / "inside" / "a.png")
+    assert painted.shape == photo.shape
+    net = TransformerNet.load(network)
+    with torch.no_grad():
+        assert (net.for_inference()(photo, 0) - painted).abs().max() < 2 / 255
+
+
+def test_the_style_and_the_size_asked_for(network, folder, tmp_path, capsys):
+    for style, out in (("blue", "one"), ("red=1,blue=3", "two")):
+        words = [str(folder / "a.jpg"), "--model", str(network), "--style", style, "-o", str(tmp_path / out)]
+        assert main(["stylize", *words, "--size", "32", "--quiet", "--precision", "float32"]) == 0
+    one, two = (images.load(tmp_path / out / "a.jpg") for out in ("one", "two"))
+    assert one.shape == two.shape == (1, 3, 24, 32)
+    net, photo = TransformerNet.load(network), images.load(folder / "a.jpg", 32)
+    with torch.no_grad():
+        assert (net(photo, torch.tensor([0.25, 0, 0.75])) - two).abs().mean() < 0.03
+    assert (one - two).abs().mean() > 0.01
+
+
+def test_equal_names_get_a_number_and_nothing_is_overwritten(network, folder, tmp_path, capsys):
+    first, second = folder / "a.jpg", tmp_path / "more" / "a.jpg"
+    images.save(images.load(first), second)
+    assert main(["stylize", str(first), str(second), "--model", str(network), "-o", str(tmp_path / "o"), "--quiet"]) == 0
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["a.jpg", "a_2.jpg"]
+    before = first.read_bytes()
+    assert main(["stylize", str(first), "--model", str(network), "-o", str(folder), "--quiet"]) == 1
+    assert "would be overwritten" in capsys.readouterr().err
+    assert first.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "nothing"], "there is no network 'nothing'"),
+        (["--model", "{net}", "--style", "pink"], "holds no style 'pink'; it holds red, green, blue"),
+        (["--model", "{net}", "--style", "red=much"], "'much' is no number"),
+        (["--model", "{net}", "--style", "red=-1,blue=2"], "must not be negative"),
+        (["--model", "{net}", "--size", "3"], "--size must be at least"),
+        (["--model", "missing.safetensors"], "does not exist"),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence(network, folder, tmp_path, capsys, words, message):
+    words = [w.format(net=network) for w in words]
+    assert main(["stylize", str(folder), *words, "-o", str(tmp_path / "o"), "--quiet"]) == 2
+    said = capsys.readouterr()
+    assert message in said.err
+    assert said.err.count("\n") == 1
+    assert not (tmp_path / "o").exists()
+
+
+def test_train_and_use(folder, tmp_path, painting, capsys):
+    """A training of a few steps from a configuration file, gone on with, and its network used by its path."""
+    images.save(painting, tmp_path / "style.png")
+    config = {"photos": str(folder), "styles": [str(tmp_path / "style.png")], "width": 4, "blocks": 1, "size": 32,
+              "style_size": 48, "content_layers": ["relu1_2"], "style_layers": ["relu1_1"], "steps": 3, "warmup": 0,
+              "batch": 2, "picture_every": 2}  # fmt: skip
+    (tmp_path / "c.json").write_text(json.dumps(config))
+    run = tmp_path / "run"
+    words = ["train", "--quiet", "--config", str(tmp_path / "c.json"), "--output", str(run)]
+    assert main([*words]) == 0
+    said = capsys.readouterr()
+    assert "3 steps, 6 crops" in said.out
+    assert "1 photos could not be read" in said.err
+    assert (run / "pictures" / "000002.jpg").exists()
+    assert main([*words, "--resume", "--steps", "4"]) == 2
+    assert "trained with steps = 3, not 4" in capsys.readouterr().err
+    net = run / "network.safetensors"
+    assert main(["stylize", str(folder / "a.jpg"), "--model", str(net), "-o", str(tmp_path / "o"), "--quiet"]) == 0
+    assert styles_of(load_model(net)) == ["style"]
+
+
+def test_export_says_how_near_it_is(network, tmp_path, capsys):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    assert main(["export", str(network), "-o", str(tmp_path / "net.onnx")]) == 0
+    said = capsys.readouterr().out
+    assert float(said.split(": ")[1].split()[0]) < 1e-4
+    assert "weights of red, green, blue" in said
+    assert main(["export", str(network), "-o", str(tmp_path / "net.pt")]) == 2
+
+
+def test_mixtures_of_styles(network):
+    net = TransformerNet.load(network)
+    assert mixture(net) == 0
+    assert mixture(net, "blue") == 2
+    assert torch.allclose(mixture(net, "red=2, blue=1"), torch.tensor([2 / 3, 0, 1 / 3]))
+    with pytest.raises(SettingError):
+        mixture(net, "red=0")
+
+
+def test_a_single_style_out_of_many_answers_the_same(network, photo):
+    net = TransformerNet.load(network)
+    with torch.no_grad():
+        for i in range(3):
+            assert torch.allclose(net.single(i)(photo), net(photo, i), atol=1e-6)
+    with pytest.raises(SettingError):
+        net.single(3)
+
+
+def test_the_networks_of_the_package(capsys, photo):
+    """Each loads, says what it is, and paints; together they are light."""
+    assert main(["models"]) == 0
+    said = capsys.readouterr().out
+    for name in model_names():
+        assert name in said
+        net, about = load_model(name), describe_model(name)
+        assert about["styles"].split(", ") == styles_of(net)
+        with torch.no_grad():
+            painted = net.for_inference()(photo)
+        assert painted.shape == photo.shape
+        assert 0.05 < painted.std()  # neither black nor grey
+    with pytest.raises(WeightsError):
+        load_model("nowhere.safetensors")
