@@ -10,9 +10,11 @@ __version__ = "0.1.0"
 from .errors import ImageError, LayerError, NstError, SettingError, WeightsError
 from .images import load, resize, save, side_by_side
 from .losses import content_loss, gram_matrix, style_loss, total_variation
+from .models import load_model, model_names
 from .objective import Objective
 from .presets import PRESETS, Preset, get_preset
 from .synthesis import Record, Result, paint, reconstruct, synthesize, texture, transfer
+from .training_config import TrainingConfig
 from .transformer import TransformerNet, stylize
 from .vgg import VGGFeatures, classify, default_weights, layer_names
 
@@ -26,6 +28,7 @@ __all__ = [
     "Record",
     "Result",
     "SettingError",
+    "TrainingConfig",
     "TransformerNet",
     "VGGFeatures",
     "WeightsError",
@@ -36,6 +39,8 @@ __all__ = [
     "gram_matrix",
     "layer_names",
     "load",
+    "load_model",
+    "model_names",
     "paint",
     "reconstruct",
     "resize",

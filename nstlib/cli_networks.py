@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import NstError, SettingError
-from .training import SUFFIXES, TrainingConfig, train
+from .photos import SUFFIXES
+from .training_config import TrainingConfig
 
 
 def add_parsers(commands: Any) -> None:
@@ -19,7 +20,7 @@ def add_parsers(commands: Any) -> None:
     stylize = commands.add_parser("stylize", help="paint pictures with a trained network, at once")
     stylize.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
     stylize.add_argument("--model", required=True, metavar="NAME", help="see 'nst models'; or a .safetensors file")
-    stylize.add_argument("--style", default="", metavar="S", help="of a network with several: waves, or waves=2,golden=1")
+    stylize.add_argument("--style", default="", metavar="S", help="of several: waves, or waves=2,golden=1")
     stylize.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the folder to write to")
     stylize.add_argument("--size", type=int, metavar="PX", help="long side (default: each picture's own)")
     stylize.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
@@ -34,9 +35,9 @@ def add_parsers(commands: Any) -> None:
 
     training = commands.add_parser(
         "train", help="train a network on a folder of photos",
-        description="Train a network. Options are the fields of nstlib.training.TrainingConfig, which says what each "
-        "does; --config reads them from a TOML or JSON file. Sizes and steps not given follow NST_SCALE. For several GPUs: accelerate launch -m nstlib.cli "
-        "train ...",
+        description="Train a network. Options are the fields of nstlib.TrainingConfig, which says what each does; "
+        "--config reads them from a TOML or JSON file. Sizes and steps not given follow NST_SCALE. For several GPUs: "
+        "accelerate launch -m nstlib.cli train ...",
     )  # fmt: skip
     training.add_argument("--config", type=Path, metavar="FILE", help="settings from a TOML or JSON file")
     training.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
@@ -59,6 +60,8 @@ def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field, defau
 
 
 def run_train(args: argparse.Namespace) -> int:
+    from .training import train
+
     names = [f.name for f in dataclasses.fields(TrainingConfig)]
     given = {n: getattr(args, n) for n in names if getattr(args, n) is not None}
     config = TrainingConfig.from_file(args.config, **given) if args.config else TrainingConfig.for_scale(**given)
@@ -155,7 +158,7 @@ def run_export(args: argparse.Namespace) -> int:
     difference = check_onnx(net, path, sizes)
     tried = ", ".join(f"{w} x {h}" for h, w in sizes)
     print(f"largest difference from PyTorch at {tried}: {difference:.1e}")
-    print("input 'image' (1, 3, H, W) in [0, 1]" + (f", 'style' (1, {net.styles}): weights of {', '.join(styles_of(net))}"
-                                                    if net.styles > 1 else "") + "; output 'painted'")  # fmt: skip
+    several = f", 'style' (1, {net.styles}): weights of {', '.join(styles_of(net))}" if net.styles > 1 else ""
+    print(f"input 'image' (1, 3, H, W) in [0, 1]{several}; output 'painted'")
     print(path)
     return 0

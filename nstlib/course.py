@@ -49,8 +49,8 @@ SCALES: dict[str, dict[str, Scale]] = {
     "00_start_here": {"smoke": Scale(96, 24, 2), "cpu": Scale(320, 200, 8), "gpu": Scale(512, 300, 8)},
     "01_vgg_anatomy": {"smoke": Scale(96, 12, 2), "cpu": Scale(256, 32, 4), "gpu": Scale(384, 64, 4)},
     "02_content_reconstruction": {"smoke": Scale(64, 60, 2), "cpu": Scale(176, 200, 4), "gpu": Scale(256, 500, 4)},
-    "04_texture_synthesis": {"smoke": Scale(64, 40, 1), "cpu": Scale(256, 150, 3), "gpu": Scale(512, 500, 3)},
     "03_style_reconstruction": {"smoke": Scale(96, 40), "cpu": Scale(256, 150), "gpu": Scale(512, 500)},
+    "04_texture_synthesis": {"smoke": Scale(64, 40, 1), "cpu": Scale(256, 150, 3), "gpu": Scale(512, 500, 3)},
     "every other lesson": {"smoke": Scale(96, 12, 2), "cpu": Scale(256, 150, 4), "gpu": Scale(512, 500, 6)},
 }
 """The one table of sizes. A lesson that needs its own adds a row here; the last row holds for the others."""

@@ -33,7 +33,9 @@ def load_model(name: str | Path) -> TransformerNet:
     if name not in model_names():
         near = difflib.get_close_matches(str(name), model_names(), n=1, cutoff=0.0)
         guess = f"did you mean {near[0]!r}? " if near else ""
-        raise SettingError(f"there is no network {str(name)!r}; {guess}There are: {', '.join(model_names()) or 'none'}.")
+        raise SettingError(
+            f"there is no network {str(name)!r}; {guess}There are: {', '.join(model_names()) or 'none'}."
+        )
     with resources.as_file(resources.files(FOLDER).joinpath(f"{name}.safetensors")) as path:
         return TransformerNet.load(path)
 

@@ -88,8 +88,8 @@ PRESETS: dict[str, Preset] = {
         ),
         Preset(
             "course_network",
-            "this course: ``course`` for training a network (found by trying: with relu4_2 or with less weight a network "
-            "paints texture and forgets the photo)",
+            "this course: ``course`` for training a network (found by trying: with relu4_2 or with less weight a "
+            "network paints texture and forgets the photo)",
             content_layers=_each(("relu3_3",)),
             style_layers=_each(RELU_1, 0.2),
             content_weight=1.2e3,
@@ -181,7 +181,7 @@ PRESETS: dict[str, Preset] = {
             style_weight=1e10,
             gram_divisor="chw",
             optimizer="adam",
-            notes="of VGG-16. Report 000 writes a squared Frobenius norm; what runs is MSELoss, smaller by C^2 a layer.",
+            notes="of VGG-16. Report 000 writes a squared Frobenius norm; what runs is MSELoss, C^2 smaller a layer.",
         ),
     )
 }

@@ -119,8 +119,9 @@ def synthesize(
 
     optimizer: "lbfgs" (torch's, one evaluation an iteration), "adam", or "sign": x - learning_rate * sign(gradient).
     callback: called with one ``Record`` an evaluation; returning False stops.
-    guard: a loss that is not finite, or ten times the best so far, sends the picture back to the best one with
-        half the step; after eight times in a row without progress the run stops. Each is noted in the record.
+    guard: L-BFGS, which has no line search here, moves the mean pixel by no more than ``MAX_STEP`` a step; and a loss
+        that is not finite, or ten times the best so far, sends the picture back to the best one with half the
+        step; after eight times in a row without progress the run stops. Each is noted in the record.
 
     Pixels stay in [0, 1] by projection: where a pixel lies on the border and its gradient points outwards, that
     component is dropped, and after the step the picture is clamped. The loss itself never sees a clamp, which

@@ -10,14 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 import math
 import time
-import types
-import typing
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +22,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from . import images as pictures
-from .errors import ImageError, SettingError, TrainingError
+from .errors import SettingError, TrainingError
 from .objective import Objective
-from .presets import Preset, get_preset
-from .runtime import keep_freed_memory, pick_device, pick_precision, scale
+from .photos import Crops, find_photos
+from .presets import Preset
+from .runtime import keep_freed_memory, pick_device, pick_precision
 from .synthesis import Record
+from .training_config import TrainingConfig
 from .transformer import TransformerNet
 from .vgg import VGGFeatures
 
@@ -41,199 +39,8 @@ PATIENCE = 5
 RAMP = 50
 """Steps in which the rate of the "cosine" schedule grows from zero: Adam's first steps are its wildest."""
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
-SCALE_DEFAULTS: dict[str, dict[str, Any]] = {
-    "smoke": {"width": 8, "blocks": 2, "size": 64, "style_size": 128, "batch": 2, "steps": 12, "warmup": 3},
-    # a visible style in two or three minutes on two cores
-    "cpu": {"width": 16, "size": 144, "crop": 0.35, "steps": 600, "warmup": 40, "style_size": 448},
-    # Johnson 2016 and report 000: two epochs of COCO's 82 783 photos
-    "gpu": {"width": 32, "size": 256, "steps": 41_391, "workers": 4, "style_size": 512, "checkpoint_every": 1000,
-            "picture_every": 500},
-}  # fmt: skip
-"""What ``TrainingConfig.for_scale`` and ``nst train`` begin with."""
-
 FREE = {"output", "device", "compile", "workers", "checkpoint_every", "picture_every"}
 """Settings that may differ when a training is resumed: they do not change what is learnt."""
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """All that decides what is learnt, and where it goes. From a file: ``from_file``.
-
-    photos: a folder of pictures (searched with its subfolders). styles: pictures, one row of the network each.
-    output: folder of the checkpoint, the sheets and the network. samples: photos that the sheets show; they are
-        not trained on. start: a network's file to go on from, in place of random weights.
-    preset: layers and weights of the loss; "course_network" (ours) or "pytorch_examples" (what report 000 ran, F2 and F3).
-        content_weight, style_weight, tv_weight replace the preset's; content_layers and style_layers its layers,
-        each counting the same. arch, weights: see ``VGGFeatures``.
-    norm, width, blocks, upsample: see ``TransformerNet``; one style or "conditional".
-    size: side of the square crops in pixels. crop: the smallest crop, as a share of a photo's short side.
-    style_size: long side of the style pictures, which decides how large strokes get.
-    batch: photos a step in each process. steps: of Adam in all. warmup: so many of them first learn the identity
-        (report 002), with the mean squared difference of pixels as the loss.
-    learning_rate: of Adam. decay: "none", or "cosine": up in 50 steps, then down to zero at the last step.
-    seed: of weights, photos, crops and styles. precision: of the convolutions, see ``pick_precision``.
-    compile: torch.compile for network and loss: minutes to start, a third less time a step.
-    workers: processes that read photos. checkpoint_every, picture_every: steps; 0 is never.
-    """
-
-    photos: str = ""
-    styles: tuple[str, ...] = ()
-    output: str = "out/training"
-    samples: tuple[str, ...] = ()
-    start: str = ""
-    preset: str = "course_network"
-    content_weight: float | None = None
-    style_weight: float | None = None
-    tv_weight: float | None = None
-    content_layers: tuple[str, ...] = ()
-    style_layers: tuple[str, ...] = ()
-    arch: str = "vgg19"
-    weights: str | None = None
-    norm: str = "instance"
-    width: int = 32
-    blocks: int = 5
-    upsample: str = "nearest"
-    size: int = 256
-    crop: float = 0.5
-    style_size: int = 384
-    batch: int = 4
-    steps: int = 2000
-    warmup: int = 0
-    learning_rate: float = 1e-3
-    decay: str = "cosine"
-    seed: int = 0
-    device: str | None = None
-    precision: str = "auto"
-    compile: bool = False
-    workers: int = 0
-    checkpoint_every: int = 200
-    picture_every: int = 200
-
-    @classmethod
-    def from_file(cls, path: str | Path, **changes: Any) -> TrainingConfig:
-        """Settings from a TOML or JSON file with the names above; ``changes`` that are not None replace them."""
-        path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-            found = json.loads(text) if path.suffix.lower() == ".json" else _toml().loads(text)
-        except OSError as error:
-            raise SettingError(f"the configuration '{path}' cannot be read ({error.strerror}).") from error
-        except ValueError as error:  # both readers' errors are of this kind
-            raise SettingError(f"'{path}' is no valid {path.suffix[1:].upper() or 'TOML'} ({error}).") from error
-        return cls.for_scale(**{**found, **{k: v for k, v in changes.items() if v is not None}})
-
-    @classmethod
-    def for_scale(cls, **values: Any) -> TrainingConfig:
-        """``of`` with the defaults of the scale in force (NST_SCALE) for what is not given."""
-        return cls.of(**{**SCALE_DEFAULTS[scale()], **values})
-
-    @classmethod
-    def of(cls, **values: Any) -> TrainingConfig:
-        """A configuration from plain values; each is checked against the type of its field."""
-        hints, out = typing.get_type_hints(cls), {}
-        for name, value in values.items():
-            if name not in hints:
-                raise SettingError(f"there is no setting {name!r}; there are {', '.join(hints)}.")
-            kinds = typing.get_args(hints[name]) if isinstance(hints[name], types.UnionType) else (hints[name],)
-            if hints[name] == tuple[str, ...]:
-                good, value = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value), tuple(value)
-            else:
-                value = float(value) if float in kinds and type(value) is int else value
-                good = type(value) in kinds
-            if not good:
-                raise SettingError(f"{name} is {value!r}, which is not of the kind {_words(kinds)}.")
-            out[name] = value
-        return cls(**out)
-
-    def check(self) -> None:
-        """Raise SettingError for the first value that cannot be used."""
-        least = {"size": 32, "style_size": 32, "batch": 1, "steps": 1, "warmup": 0, "workers": 0,
-                 "checkpoint_every": 0, "picture_every": 0}  # fmt: skip
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise SettingError(f"{name} must be at least {bound}, not {getattr(self, name)}.")
-        for name in ("content_weight", "style_weight", "tv_weight"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value >= 0):
-                raise SettingError(f"{name} must be a number >= 0, not {value}.")
-        if not (0 < self.learning_rate < 1 and 0 < self.crop <= 1):
-            raise SettingError("learning_rate and crop must be larger than 0 and not larger than 1.")
-        if self.decay not in ("none", "cosine"):
-            raise SettingError(f"decay {self.decay!r} is unknown; use 'none' or 'cosine'.")
-        if not self.styles:
-            raise SettingError("there is no style to learn; name at least one picture in 'styles'.")
-        if len(self.styles) > 1 and self.norm != "conditional":
-            raise SettingError(f"{len(self.styles)} styles in one network need norm 'conditional', not {self.norm!r}.")
-
-    def loss_preset(self) -> Preset:
-        """The preset with this configuration's weights and layers."""
-        layers = {name: dict.fromkeys(names, 1 / len(names))
-                  for name in ("content_layers", "style_layers") if (names := getattr(self, name))}  # fmt: skip
-        weights = {name: getattr(self, name) for name in ("content_weight", "style_weight", "tv_weight")}
-        return get_preset(self.preset).but(**weights, **layers)
-
-
-def _words(kinds: Sequence[Any]) -> str:
-    return " or ".join("none" if k is type(None) else getattr(k, "__name__", str(k)) for k in kinds)
-
-
-def _toml() -> types.ModuleType:
-    try:
-        import tomllib
-    except ModuleNotFoundError as error:
-        raise SettingError("Python 3.10 cannot read TOML; write the configuration as JSON.") from error
-    return tomllib
-
-
-class Crops(torch.utils.data.Dataset):
-    """Sample number n of an endless stream: (photo (3, size, size) in [0, 1], style, which file was broken or -1).
-
-    Photo, crop, mirroring and style depend on ``seed`` and ``n`` alone. So a training that goes on at step k
-    sees what it would have seen, and two processes with the even and the odd batches see what one would.
-    """
-
-    def __init__(self, files: Sequence[Path], size: int, least: float, styles: int, seed: int) -> None:
-        self.files, self.size, self.least, self.styles, self.seed = list(files), size, least, styles, seed
-
-    def __len__(self) -> int:
-        return 2**40
-
-    def __getitem__(self, n: int) -> tuple[Tensor, int, int]:
-        generator = torch.Generator().manual_seed((self.seed + 1) * 1_000_003 + n)
-        share, top, left, flip = torch.rand(4, generator=generator).tolist()
-        style = int(torch.randint(self.styles, (1,), generator=generator))
-        broken = -1
-        epoch, place = divmod(n, len(self.files))
-        order = _order(len(self.files), self.seed, epoch)
-        for index in order[place:] + order[:place]:
-            try:
-                photo = pictures.load(self.files[index])
-            except ImageError:
-                broken = index
-                continue
-            h, w = photo.shape[2:]
-            side = max(1, round((self.least + (1 - self.least) * share) * min(h, w)))
-            y, x = round(top * (h - side)), round(left * (w - side))
-            photo = pictures.resize(photo[:, :, y : y + side, x : x + side], (self.size, self.size)).clamp(0, 1)
-            return (photo.flip(3) if flip < 0.5 else photo)[0], style, broken
-        raise ImageError("none of the photos can be read; look at the folder.")
-
-
-@lru_cache(maxsize=4)
-def _order(count: int, seed: int, epoch: int) -> list[int]:
-    return torch.randperm(count, generator=torch.Generator().manual_seed(seed * 7919 + epoch)).tolist()
-
-
-def find_photos(folder: str | Path, without: Iterable[str | Path] = ()) -> list[Path]:
-    """The pictures in a folder and its subfolders, sorted, but for some. Raises ImageError if there is none."""
-    root, without = Path(folder), {Path(p).resolve() for p in without}
-    if not str(folder) or not root.is_dir():
-        raise ImageError(f"there is no folder of photos '{folder}'; give one in 'photos'.")
-    found = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.name[0] != ".")
-    if not (found := [p for p in found if p.resolve() not in without]):
-        raise ImageError(f"the folder '{folder}' holds no pictures; put photos into it (.jpg, .png ...).")
-    return found
 
 
 class TrainingLoss:
@@ -265,7 +72,7 @@ def style_picture(source: str, size: int) -> Tensor:
 class Trainer:
     """One training: ``Trainer(config, resume=...).run(callback)`` gives the network. See ``train``."""
 
-    def __init__(self, config: TrainingConfig, resume: bool = False) -> None:
+    def __init__(self, config: TrainingConfig, resume: bool = False, features: VGGFeatures | None = None) -> None:
         config.check()
         self.config, self.output = config, Path(config.output)
         device = pick_device(config.device)
@@ -280,8 +87,8 @@ class Trainer:
         self.photos = find_photos(config.photos, without=config.samples)
         net = self._new_network()
         preset = config.loss_preset()
-        features = VGGFeatures(config.arch, config.weights, preset.pooling, preset.rescale, config.precision,
-                               device, preset.preprocessing)  # fmt: skip
+        features = features or VGGFeatures(config.arch, config.weights, preset.pooling, preset.rescale,
+                                           config.precision, device, preset.preprocessing)  # fmt: skip
         self.extractor = features.source
         styles = [style_picture(s, config.style_size).to(device) for s in config.styles]
         self.loss = TrainingLoss(preset, features, styles)
@@ -471,7 +278,7 @@ def _accelerator(device: torch.device):  # noqa: ANN202 - a class of a package t
 
 def train(
     config: TrainingConfig, resume: bool = False, callback: Callable[[Record], object] | None = None,
-    progress: bool = False,
+    progress: bool = False, features: VGGFeatures | None = None,
 ) -> TransformerNet:  # fmt: skip
     """Train a network as ``config`` says; the network is also written to ``output/network.safetensors``.
 
@@ -479,8 +286,9 @@ def train(
         without the break. Settings that change what is learnt must be the same.
     callback: called with one ``Record`` a step (losses already weighted; ``image`` is a sample, painted); returning
         False stops, and so does Ctrl-C: the checkpoint is written and the network as it is given back.
+    features: a loss network that is already there; else one is made as ``arch`` and ``weights`` say.
 
     A picture that cannot be read is left out and counted. A step whose loss is not finite is skipped and counted;
     after five in a row TrainingError is raised. Raises SettingError and ImageError for what cannot be used.
     """
-    return Trainer(config, resume).run(callback, progress)
+    return Trainer(config, resume, features).run(callback, progress)

@@ -134,7 +134,16 @@ def pytorch_examples(state, x, c, s):
     return total
 
 
-ALL = (course, course_network, gatys2016, gatys_pytorch, pytorch_tutorial, gordicaleksa, neural_style_pt, pytorch_examples)
+ALL = (
+    course,
+    course_network,
+    gatys2016,
+    gatys_pytorch,
+    pytorch_tutorial,
+    gordicaleksa,
+    neural_style_pt,
+    pytorch_examples,
+)
 FORMULAS = {f.__name__: f for f in ALL}
 
 

@@ -18,7 +18,9 @@ from torch import Tensor
 
 from nstlib import ImageError, SettingError, TransformerNet, images
 from nstlib.errors import TrainingError
-from nstlib.training import CHECKPOINT, Crops, Trainer, TrainingConfig, TrainingLoss, find_photos, train
+from nstlib.photos import Crops, find_photos
+from nstlib.training import CHECKPOINT, Trainer, TrainingLoss, train
+from nstlib.training_config import TrainingConfig
 
 pytest.importorskip("accelerate")
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
@@ -32,7 +34,8 @@ def folder(tmp_path_factory):
     for i in range(7):
         small = torch.rand(1, 3, 6 + i, 9, generator=generator)
         images.save(images.resize(small, (40 + 3 * i, 60)).clamp(0, 1), root / "photos" / f"{i}.png")
-    stripes = 0.25 + 0.5 * (torch.arange(48) // 4 % 2).float().expand(1, 3, 48, 48) * torch.tensor([1, 0.6, 0.1]).view(1, 3, 1, 1)
+    colours = torch.tensor([0.5, 0.3, 0.05]).view(1, 3, 1, 1)
+    stripes = 0.25 + colours * (torch.arange(48) // 4 % 2).float().expand(1, 3, 48, 48)
     images.save(stripes, root / "stripes.png")
     images.save(stripes.transpose(2, 3).flip(1), root / "bars.png")
     return root
@@ -277,7 +280,11 @@ def test_a_configuration_from_a_file(tmp_path):
     if sys.version_info >= (3, 11):
         config = TrainingConfig.from_file(file, steps=9, seed=None)
         assert (config.photos, config.styles, config.learning_rate, config.steps) == ("p", ("a", "b"), 1.0, 9)
-    for values, message in (({"step": 3}, "no setting 'step'"), ({"steps": "3"}, "steps is '3'"), ({"seed": True}, "seed")):
+    for values, message in (
+        ({"step": 3}, "no setting 'step'"),
+        ({"steps": "3"}, "steps is '3'"),
+        ({"seed": True}, "seed"),
+    ):
         with pytest.raises(SettingError, match=message):
             TrainingConfig.of(**values)
     (tmp_path / "b.json").write_text("{")
