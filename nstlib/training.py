@@ -36,6 +36,9 @@ CHECKPOINT, NETWORK, FORMAT = "checkpoint.pt", "network.safetensors", "nstlib.tr
 PATIENCE = 5
 """So many losses in a row that are not finite end the training."""
 
+STAGE = ("steps", "pictures", "seconds", "size", "styles")
+"""What a card keeps of the trainings before the last one."""
+
 RAMP = 50
 """Steps in which the rate of the "cosine" schedule grows from zero: Adam's first steps are its wildest."""
 
@@ -85,6 +88,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         saved = self._read_checkpoint() if resume else None
         self.photos = find_photos(config.photos, without=config.samples)
+        self.before: list[dict[str, Any]] = []
         net = self._new_network()
         preset = config.loss_preset()
         features = features or VGGFeatures(config.arch, config.weights, preset.pooling, preset.rescale,
@@ -156,6 +160,7 @@ class Trainer:
             if any(first.config[k] != v for k, v in settings.items()):
                 raise SettingError(f"'{c.start}' holds another network ({first.config}) than the settings ask for.")
             net.load_state_dict(first.state_dict())
+            self.before = [*first.card.get("before", []), {k: first.card.get(k) for k in STAGE}]
         return net
 
     def _batches(self) -> Iterable[list[Tensor]]:
@@ -256,7 +261,8 @@ class Trainer:
         return {
             "config": config, "extractor": self.extractor, "steps": self.step, "seconds": round(self.seconds),
             "pictures": self.step * self.config.batch * self.accelerator.num_processes, "losses": mean,
-            "broken": len(self.broken), "skipped": self.skipped,
+            "broken": len(self.broken), "skipped": self.skipped, "size": self.config.size,
+            "styles": len(self.config.styles), "before": self.before,
         }  # fmt: skip
 
     def finish(self) -> TransformerNet:

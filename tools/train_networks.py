@@ -108,6 +108,7 @@ def run(args: argparse.Namespace, kind: str, name: str) -> TransformerNet:
 def publish(name: str, source: Path) -> None:
     """Half precision into the package, with the card that the training wrote."""
     net = TransformerNet.load(source)
+    net.card.update(size=net.card["config"]["size"], styles=len(net.card["config"]["styles"]))
     path = net.save(NETWORKS / f"{name}.safetensors", half=True)
     print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB, {net.card['config']['styles']}, {net.card['losses']}")
 
