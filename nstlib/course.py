@@ -48,9 +48,10 @@ SCALES: dict[str, dict[str, Scale]] = {
     # smoke: seconds, for tests; cpu: two cores and minutes; gpu: the papers' settings
     "00_start_here": {"smoke": Scale(96, 24, 2), "cpu": Scale(320, 200, 8), "gpu": Scale(512, 300, 8)},
     "01_vgg_anatomy": {"smoke": Scale(96, 12, 2), "cpu": Scale(256, 32, 4), "gpu": Scale(384, 64, 4)},
-    "02_content_reconstruction": {"smoke": Scale(64, 60, 2), "cpu": Scale(176, 200, 4), "gpu": Scale(256, 500, 4)},
+    "02_content_reconstruction": {"smoke": Scale(64, 60, 2), "cpu": Scale(144, 120, 4), "gpu": Scale(256, 500, 4)},
     "03_style_reconstruction": {"smoke": Scale(96, 40), "cpu": Scale(256, 150), "gpu": Scale(512, 500)},
-    "04_texture_synthesis": {"smoke": Scale(64, 40, 1), "cpu": Scale(256, 150, 3), "gpu": Scale(512, 500, 3)},
+    "04_texture_synthesis": {"smoke": Scale(64, 40, 1), "cpu": Scale(256, 120, 3), "gpu": Scale(512, 500, 3)},
+    "05_gatys_transfer": {"smoke": Scale(72, 24), "cpu": Scale(224, 120), "gpu": Scale(512, 500)},
     "every other lesson": {"smoke": Scale(96, 12, 2), "cpu": Scale(256, 150, 4), "gpu": Scale(512, 500, 6)},
 }
 """The one table of sizes. A lesson that needs its own adds a row here; the last row holds for the others."""
