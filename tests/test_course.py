@@ -216,6 +216,35 @@ def test_wrong_total_variations_are_told_apart(check, f, words):
     told(check.total_variation(f), words)
 
 
+def test_the_gradient_of_the_content_loss_agrees_with_autograd(check):
+    right = exercises.gradient_exercise().reference
+    generator = torch.Generator().manual_seed(0)
+    before, target = (torch.randn(2, 3, 4, 5, generator=generator) for _ in range(2))
+    before[..., 0] = 0  # at the bend
+    before.requires_grad_()
+    (wanted,) = torch.autograd.grad(0.5 * content_loss(before.relu(), target).sum(), before)
+    assert torch.allclose(right(before, target), wanted)
+    assert check.content_gradient(right).ok
+    assert check.content_gradient(lambda b, p: torch.where(b > 0, b - p, torch.zeros_like(b))).ok
+
+
+@pytest.mark.parametrize(
+    ("f", "words"),
+    [
+        (lambda b, p: b.relu() - p, "where the ReLU is shut"),
+        (lambda b, p: b - p, "without ReLU"),
+        (lambda b, p: (b.relu() - p) * (b >= 0), "at the bend"),
+        (lambda b, p: (b.relu() - p) * (p > 0), "its own input"),
+        (lambda b, p: 2 * (b.relu() - p) * (b > 0), "twice"),
+        (lambda b, p: (p - b.relu()) * (b > 0), "sign"),
+        (lambda b, p: 0.5 * (b.relu() - p).square(), "the loss of every element"),
+        (lambda b, p: ((b.relu() - p) * (b > 0)).sum(), "is wanted"),
+    ],
+)
+def test_wrong_gradients_are_told_apart(check, f, words):
+    told(check.content_gradient(f), words)
+
+
 def unfinished(*_):
     raise NotImplementedError
 
