@@ -84,6 +84,12 @@ def keep_freed_memory() -> bool:
     return False
 
 
+def give_back_freed_memory() -> None:
+    """Hand freed blocks back to the system once, where glibc can; for pictures as large as memory."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def describe(weights: str | None = None) -> dict[str, str]:
     """Device, scale, extractor and versions, for the first line of every notebook and for ``nst info``."""
     from . import __version__

@@ -47,8 +47,9 @@ def coarse_to_fine(
     Large forms are laid down where they are cheap, and where they lie within the network's field of view; a larger
     scale starts from the enlarged painting and only adds detail, so that it needs fewer steps (Gatys et al. 2017,
     "Controlling Perceptual Factors in Neural Style Transfer", section 6; Snelgrove 2017, "High-Resolution
-    Multi-Scale Neural Texture Synthesis"). The first scale takes ``steps``, each later one 2.5 times fewer. Raises
-    SettingError for scales that are too many, or in no order.
+    Multi-Scale Neural Texture Synthesis"). The first scale takes ``steps``, each later one 2.5 times fewer. That is
+    for forms larger than the field of view: from the content, at 512 pixels and to the same loss, it saves no time.
+    Raises SettingError for scales that are too many, or in no order.
     """
     long_side = max(size)
     if isinstance(scales, int):

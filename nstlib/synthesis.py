@@ -10,13 +10,14 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from .errors import ImageError, SettingError
-from .images import MIN_SIDE, resize
+from .images import resize
 from .objective import Objective
 from .presets import Preset, get_preset
 from .runtime import keep_freed_memory, pick_device
@@ -138,11 +139,11 @@ def synthesize(
     del start  # a large picture counts
     best, best_total = x.detach().clone(), math.inf
     records: list[Record] = []
-    begin, rollbacks, in_a_row, note = time.perf_counter(), 0, 0, ""
-    stopped = "finished"
+    begin, rollbacks, in_a_row, note, stopped = time.perf_counter(), 0, 0, "", "finished"
 
     def evaluate() -> Tensor:
         nonlocal best_total, note, in_a_row
+        x.grad = None  # a large picture counts
         content, style, tv = objective.terms(x)
         parts = objective.weigh(content, style, tv)
         total = parts.sum()
@@ -234,16 +235,16 @@ def _mover(optimizer: str, x: Tensor, rate: float, history: int, guard: bool) ->
                 loss = float(inner.step(evaluate))
             reach, last = min(2 * reach, most) if loss <= last else max(reach / 2, most / 1000), loss
             with torch.no_grad():
-                moved = x.clamp_(0, 1).sub_(before)
-                moved.mul_((reach / moved.abs().mean()).clamp_(max=1))
-                torch.add(before, moved, out=x)
+                if (far := (x.clamp_(0, 1) - before).abs().mean().item()) > reach:
+                    x.sub_(before).mul_(reach / far).add_(before).clamp_(0, 1)
                 # tell L-BFGS the step that was really made, or its picture of the curvature is wrong
                 state = inner.state[x]
                 state["d"] = (x - before).flatten() / state["t"]
 
         return move
 
-    adam = torch.optim.Adam([x], lr=rate) if optimizer == "adam" else None
+    lean = x.numel() > 2**23 and torch.__version__ >= "2.4"  # a fused step spares two pictures on the way
+    adam = torch.optim.Adam([x], lr=rate, fused=lean or None) if optimizer == "adam" else None
 
     def move(evaluate: Callable[[], Tensor]) -> None:
         evaluate()
@@ -267,6 +268,7 @@ def paint(
     seed: int = 0,
     scales: int | Sequence[int] = 1,
     tile: int | None = None,
+    style_side: int | None = None,
     features: VGGFeatures | None = None,
     weights: str | None = None,
     device: str | None = None,
@@ -281,7 +283,8 @@ def paint(
     start: see ``make_start``; None takes the preset's. seed: of the noise.
     scales: paint small first, then larger; see ``starts.coarse_to_fine``. ``steps`` are those of the first scale.
     tile: side of the tiles in which a picture with a longer side is painted, with the optimiser "adam" unless
-        ``optimizer`` says otherwise; see ``tiles``. Targets of 4000 x 3000 pixels then fit into 2 GB.
+        ``optimizer`` says otherwise; see ``tiles``.
+    style_side: long side in pixels that the style is brought to; None takes its own.
     features: a network that is already there; else one is made from ``weights``, ``device``, ``precision``
         and the preset's pooling and preprocessing.
     callback, progress, guard: see ``synthesize``.
@@ -317,14 +320,13 @@ def paint(
             return callback and callback(record)
 
         try:
-            targets = [
-                content if content is None else resize(content.float(), size).to(home),
-                style if style is None else _shrink(style.float(), max(size) / max(shape[2:])).to(home),
-            ]
-            aim = TiledObjective(preset, features, *targets, tile) if tiled else Objective(preset, features, *targets)
+            photo = None if content is None else resize(content.float(), size).to(home)
+            kind = partial(TiledObjective, tile=tile) if tiled else Objective
+            factor = max(size) / max(shape[2:])
+            aim = kind(preset, features, photo, None if style is None else _at(style, style_side, factor).to(home))
             first = result.image if result else start
             stage = synthesize(
-                aim, make_start(first, targets[0], (*shape[:2], *size), seed).to(home), steps=steps, optimizer=mover,
+                aim, make_start(first, photo, (*shape[:2], *size), seed).to(home), steps=steps, optimizer=mover,
                 learning_rate=preset.learning_rate if mover == preset.optimizer else None,
                 history=preset.history, callback=watch, progress=progress, guard=guard,
             )  # fmt: skip
@@ -359,9 +361,7 @@ def transfer(content: Tensor, style: Tensor, preset: str | Preset = "course", **
     content (N, 3, H, W) and style (1, 3, h, w), RGB in [0, 1], of any two sizes; the style is brought to the
     content's long side, so that its strokes have the size they have in the painting.
     """
-    _check(content, "content")
-    _check(style, "style")
-    return paint(content, resize(style, max(content.shape[2:])), tuple(content.shape), preset, **options)
+    return paint(content, style, tuple(content.shape), preset, **{"style_side": max(content.shape[-2:]), **options})
 
 
 def texture(
@@ -371,7 +371,6 @@ def texture(
 
     ``size`` is (height, width), by default the style's own; the start is noise unless ``options`` say otherwise.
     """
-    _check(style, "style")
     shape = (style.shape[0], 3, *(size or style.shape[2:]))
     return paint(None, style, shape, preset, **{"start": "noise", **options})
 
@@ -383,14 +382,15 @@ def reconstruct(
 
     Mahendran and Vedaldi 2015; Gatys et al. 2016, figure 1. ``options``: see ``paint``.
     """
-    _check(content, "content")
     layers = {layer: 1.0} if isinstance(layer, str) else dict(layer)
     options = {"start": "noise", "content_layers": layers, **options}
     return paint(content, None, tuple(content.shape), preset, **options)
 
 
-def _shrink(style: Tensor, factor: float) -> Tensor:
-    return resize(style, tuple(max(MIN_SIDE, round(n * factor)) for n in style.shape[2:])) if factor < 1 else style
+def _at(style: Tensor, side: int | None, factor: float) -> Tensor:
+    """The style with its long side at ``side`` pixels, or as it is, times ``factor``."""
+    factor *= side / max(style.shape[2:]) if side else 1
+    return resize(style.float(), tuple(max(1, round(n * factor)) for n in style.shape[2:]))
 
 
 def _check(picture: Tensor, name: str) -> None:

@@ -29,12 +29,15 @@ from .presets import Preset
 from .runtime import keep_freed_memory, pick_device, pick_precision
 from .synthesis import Record
 from .training_config import TrainingConfig
-from .transformer import TransformerNet
+from .transformer import InstanceNorm, TransformerNet
 from .vgg import VGGFeatures
 
 CHECKPOINT, NETWORK, FORMAT = "checkpoint.pt", "network.safetensors", "nstlib.training/1"
 PATIENCE = 5
 """So many losses in a row that are not finite end the training."""
+
+SPIKE = 6.0
+"""Values further than this from the mean of their map, in standard deviations, count as spikes."""
 
 STAGE = ("steps", "pictures", "seconds", "size", "styles")
 """What a card keeps of the trainings before the last one."""
@@ -105,6 +108,9 @@ class Trainer:
             torch.set_rng_state(saved["generator"])
             self.step, self.seconds, self.skipped = saved["step"], saved["seconds"], saved["skipped"]
             self.broken, self.records = set(saved["broken"]), [Record(**r) for r in saved["records"]]
+        self.norms = [m for m in net.modules() if isinstance(m, InstanceNorm)] if config.spike_weight else []
+        for norm in self.norms:
+            norm.limit = SPIKE
         self.net, self.adam = self.accelerator.prepare(net, adam)
         self.call = torch.compile(self.net) if config.compile else self.net
         if config.compile:
@@ -189,7 +195,8 @@ class Trainer:
             parts = self.loss(painted, photos, styles)
         parts = parts.mean(1)
         self.adam.zero_grad()
-        self.accelerator.backward(parts.sum())
+        excess = sum((norm.excess for norm in self.norms), parts.new_zeros(()))
+        self.accelerator.backward(parts.sum() + c.spike_weight * excess)
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), math.inf)
         # the same numbers in every process, or one would step and another not
         *numbers, norm = self.accelerator.reduce(torch.stack([*parts.detach(), norm]), "mean").tolist()
@@ -269,6 +276,8 @@ class Trainer:
         """Write the network with its card; give it back in float32 on the CPU."""
         net = self.accelerator.unwrap_model(self.net)
         net.card = self.card()
+        for norm in self.norms:
+            norm.limit, norm.excess = 0.0, None
         if self.accelerator.is_main_process:
             net.save(self.output / NETWORK)
         return net.eval().to("cpu")

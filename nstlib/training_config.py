@@ -41,6 +41,7 @@ class TrainingConfig:
     style_size: long side of the style pictures, which decides how large strokes get.
     batch: photos a step in each process. steps: of Adam in all. warmup: so many of them first learn the identity
         (report 002), with the mean squared difference of pixels as the loss.
+    spike_weight: of ``InstanceNorm.excess``, which keeps spots away; 0 is Johnson's training.
     learning_rate: of Adam. decay: "none", or "cosine": up in 50 steps, then down to zero at the last step.
     seed: of weights, photos, crops and styles. precision: of the convolutions, see ``pick_precision``.
     compile: torch.compile for network and loss: minutes to start, a third less time a step.
@@ -70,6 +71,7 @@ class TrainingConfig:
     batch: int = 4
     steps: int = 2000
     warmup: int = 0
+    spike_weight: float = 200.0
     learning_rate: float = 1e-3
     decay: str = "cosine"
     seed: int = 0
@@ -127,6 +129,8 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise SettingError(f"{name} must be a number >= 0, not {value}.")
+        if not (math.isfinite(self.spike_weight) and self.spike_weight >= 0):
+            raise SettingError(f"spike_weight must be a number >= 0, not {self.spike_weight}.")
         if not (0 < self.learning_rate < 1 and 0 < self.crop <= 1):
             raise SettingError("learning_rate and crop must be larger than 0 and not larger than 1.")
         if self.decay not in ("none", "cosine"):

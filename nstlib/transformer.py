@@ -35,10 +35,18 @@ Style = int | Sequence[int] | Sequence[float] | Tensor
 
 
 class InstanceNorm(nn.Module):
-    """Each map of (N, C, H, W) to mean 0 and variance 1, then scale and shift: a row per style, see ``run``."""
+    """Each map of (N, C, H, W) to mean 0 and variance 1, then scale and shift: a row per style, see ``run``.
+
+    limit: in training, how many deviations a value may lie from the mean of its map before ``excess``, the mean
+        square of what is beyond, grows. Left alone, a network learns to make one huge value where nobody sees it (in
+        a black corner), and sets the scale of the whole map with it: a spot (Karras and others 2020, section 2).
+    """
+
+    limit = 0.0
 
     def __init__(self, channels: int, styles: int = 1) -> None:
         super().__init__()
+        self.excess: Tensor | None = None
         self.weight = nn.Parameter(torch.ones(styles, channels))
         self.bias = nn.Parameter(torch.zeros(styles, channels))
 
@@ -47,11 +55,17 @@ class InstanceNorm(nn.Module):
         # channels_last pictures twice and took 4 to 10 times as long on the CPU.
         # With gradients in float32: the CPU's bfloat16 gradient of it made a step twice as long.
         y = x.float() if x.requires_grad else x
-        if isinstance(rows, int):
+        if isinstance(rows, int) and not self.limit:
             scale, shift = self.weight[rows].to(y.dtype), self.bias[rows].to(y.dtype)
             return F.group_norm(y, y.shape[1], scale, shift).to(x.dtype)
-        scale, shift = (rows @ self.weight).to(y.dtype), (rows @ self.bias).to(y.dtype)
-        return torch.addcmul(shift[:, :, None, None], F.group_norm(y, y.shape[1]), scale[:, :, None, None]).to(x.dtype)
+        if isinstance(rows, int):
+            scale, shift = self.weight[rows][None].to(y.dtype), self.bias[rows][None].to(y.dtype)
+        else:
+            scale, shift = (rows @ self.weight).to(y.dtype), (rows @ self.bias).to(y.dtype)
+        y = F.group_norm(y, y.shape[1])
+        if self.limit:
+            self.excess = F.relu(y.abs() - self.limit).square().mean()
+        return torch.addcmul(shift[:, :, None, None], y, scale[:, :, None, None]).to(x.dtype)
 
 
 class Layer(nn.Module):

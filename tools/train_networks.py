@@ -34,6 +34,7 @@ STAGES = {
     "many": (
         {"norm": "conditional", "width": 16, "size": 144, "crop": 0.35, "steps": 9000, "warmup": 100},
         {"norm": "conditional", "width": 16, "size": 192, "crop": 0.45, "steps": 8000, "content_weight": 900.0},
+        {"norm": "conditional", "width": 16, "size": 192, "crop": 0.45, "steps": 4500, "content_weight": 900.0},
     ),
     "slim": ({"width": 16, "size": 208, "crop": 0.45, "steps": 700, "content_weight": 900.0, "learning_rate": 5e-4},),
     "full": (
