@@ -197,6 +197,8 @@ class Trainer:
         self.adam.zero_grad()
         excess = sum((norm.excess for norm in self.norms), parts.new_zeros(()))
         self.accelerator.backward(parts.sum() + c.spike_weight * excess)
+        for norm in self.norms:
+            norm.excess = None
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), math.inf)
         # the same numbers in every process, or one would step and another not
         *numbers, norm = self.accelerator.reduce(torch.stack([*parts.detach(), norm]), "mean").tolist()
@@ -277,7 +279,7 @@ class Trainer:
         net = self.accelerator.unwrap_model(self.net)
         net.card = self.card()
         for norm in self.norms:
-            norm.limit, norm.excess = 0.0, None
+            norm.limit = 0.0
         if self.accelerator.is_main_process:
             net.save(self.output / NETWORK)
         return net.eval().to("cpu")

@@ -204,6 +204,8 @@ class TransformerNet(nn.Module):
         dtype = pick_precision(precision, device)
         net = copy.deepcopy(self).eval().requires_grad_(False).to(device)
         for module in net.modules():
+            if isinstance(module, InstanceNorm):
+                module.limit = 0.0
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
                 module.to(dtype).to(memory_format=torch.channels_last)
         return net

@@ -399,3 +399,25 @@ def test_a_place_that_cannot_be_written(tmp_path):
 def test_settings_that_do_not_exist(wrong):
     with pytest.raises(SettingError):
         TransformerNet(**wrong)
+
+
+# --- spikes ---------------------------------------------------------------------------------------
+
+
+def test_a_spike_in_a_map_is_seen_and_changes_nothing_else():
+    """``excess`` grows with one huge value and is zero without; what comes out is the same with and without it."""
+    calm = torch.randn(2, 4, 24, 24).clamp(-3, 3)
+    spiky = calm.clone()
+    spiky[:, 1, 5, 5] = 80.0
+    norm, watched = InstanceNorm(4), InstanceNorm(4)
+    watched.limit = 6.0
+    for rows in (0, torch.ones(2, 1)):
+        for x, seen in ((calm, False), (spiky, True)):
+            assert torch.allclose(watched(x, rows), norm(x, rows), atol=1e-6)
+            assert (watched.excess.item() > 0.01) == seen
+    assert norm.excess is None
+    net = TransformerNet(**TINY)
+    for module in net.modules():
+        if isinstance(module, InstanceNorm):
+            module.limit = 6.0
+    assert not any(m.limit for m in net.for_inference().modules() if isinstance(m, InstanceNorm))
