@@ -52,6 +52,12 @@ SCALES: dict[str, dict[str, Scale]] = {
     "03_style_reconstruction": {"smoke": Scale(96, 40), "cpu": Scale(256, 150), "gpu": Scale(512, 500)},
     "04_texture_synthesis": {"smoke": Scale(64, 40, 1), "cpu": Scale(256, 120, 3), "gpu": Scale(512, 500, 3)},
     "05_gatys_transfer": {"smoke": Scale(72, 24), "cpu": Scale(224, 120), "gpu": Scale(512, 500)},
+    "10_training_a_style_network": {
+        "smoke": Scale(96, 12, 8),
+        "cpu": Scale(320, 280, 80),
+        "gpu": Scale(384, 1000, 400),
+    },
+    "11_using_style_networks": {"smoke": Scale(80, 10), "cpu": Scale(256, 200), "gpu": Scale(512, 500)},
     "every other lesson": {"smoke": Scale(96, 12, 2), "cpu": Scale(256, 150, 4), "gpu": Scale(512, 500, 6)},
 }
 """The one table of sizes. A lesson that needs its own adds a row here; the last row holds for the others."""
