@@ -29,9 +29,10 @@ OPTIMIZERS = ("lbfgs", "adam", "sign")
 LEARNING_RATE = {"lbfgs": 1.0, "adam": 0.02, "sign": 0.005}
 """Default step sizes; for "adam" and "sign" in units of the pixels' range [0, 1]."""
 
-MAX_STEP = 0.05
-"""How far the guard lets the mean pixel move in one step of L-BFGS, in units of the range [0, 1]; half of that after
-a step that raised the loss, and so on. A calm run moves it 0.003 to 0.006 a step, a spike 0.4 or more."""
+MAX_STEP, FIRST_STEP = 0.05, 0.004
+"""How far the guard lets the mean pixel move in a step of L-BFGS (range [0, 1]; half after a rise, and so on), and how
+far it goes first. A calm run moves it 0.003 to 0.006 a step, a spike 0.4 or more; torch's own first step of 0.0001
+drowns in bfloat16's rounding, and a curvature learnt from that can hold up the whole run."""
 
 
 @dataclass
@@ -220,23 +221,22 @@ def synthesize(
 def _mover(optimizer: str, x: Tensor, rate: float, history: int, guard: bool) -> Callable[[Callable[[], Tensor]], None]:
     """A function that evaluates once and moves x once."""
     if optimizer == "lbfgs":
-        # one evaluation a call; the tolerances are off because a plateau is no reason to stop early
-        inner = torch.optim.LBFGS(
-            [x], lr=rate, max_iter=1, history_size=history, tolerance_grad=-1, tolerance_change=-1
-        )
-
+        tolerances = {"tolerance_grad": -1, "tolerance_change": -1}  # off: a plateau is no reason to stop early
+        inner = torch.optim.LBFGS([x], lr=rate, max_iter=1, history_size=history, **tolerances)
         most = MAX_STEP * min(1.0, rate) if guard else math.inf
-        reach, last = most, math.inf
+        reach, last, first = most, math.inf, guard
 
         def move(evaluate: Callable[[], Tensor]) -> None:
-            nonlocal reach, last
+            nonlocal reach, last, first
             before = x.detach().clone()
             with torch.enable_grad():
                 loss = float(inner.step(evaluate))
-            reach, last = min(2 * reach, most) if loss <= last else max(reach / 2, most / 1000), loss
+            reach, last = min(2 * reach, most) if loss <= last else max(reach / 2, most / 16), loss
             with torch.no_grad():
-                if (far := (x.clamp_(0, 1) - before).abs().mean().item()) > reach:
-                    x.sub_(before).mul_(reach / far).add_(before).clamp_(0, 1)
+                far = (x.clamp_(0, 1) - before).abs().mean().item()
+                if far > reach or (first and far > 0):
+                    x.sub_(before).mul_((FIRST_STEP if first else reach) / far).add_(before).clamp_(0, 1)
+                first = False
                 # tell L-BFGS the step that was really made, or its picture of the curvature is wrong
                 state = inner.state[x]
                 state["d"] = (x - before).flatten() / state["t"]
