@@ -50,6 +50,10 @@ HINTS: dict[str, tuple[str, ...]] = {
         "Do the same for columns, on the last dimension.",
         "Each of the two has its own mean over channels, rows and columns; then add the two.",
     ),
+    "instance_norm": (
+        "Each map of each picture has a mean of its own: reduce the last two dimensions, with keepdim=True.",
+        "x.var((2, 3), correction=0, keepdim=True) divides by H*W, as the formula does; do not forget the root.",
+    ),
 }
 
 
@@ -168,6 +172,10 @@ class Check:
     def total_variation(self, f: object, power: int = 2, reduction: str = "mean") -> Verdict:
         """f(images (N, 3, H, W)) -> (N,); ``power``: 1 or 2, ``reduction``: "mean" or "sum"."""
         return self._function("total_variation", f, exercises.variation_exercise(power, reduction))
+
+    def instance_norm(self, f: object) -> Verdict:
+        """f(features (N, C, H, W)) -> the same shape, each map with mean 0 and variance 1; epsilon 1e-5."""
+        return self._function("instance_norm", f, exercises.instance_norm_exercise())
 
     def _function(self, name: str, f: object, exercise: reference.Exercise) -> Verdict:
         if _is_open(f):

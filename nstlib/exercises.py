@@ -298,3 +298,38 @@ def variation_exercise(power: int, reduction: str) -> Exercise:
         ("it takes the root at the end; leave out the root.", lambda x: right(x).sqrt()),
     ]
     return Exercise(right, [_random(2, 3, 6, 4), _random(1, 3, 5, 7)], shapes, scales, mistakes)
+
+
+# --- normalisation -----------------------------------------------------------------------------------
+
+
+def instance_norm_exercise() -> Exercise:
+    """Instance normalisation of activations, without scale and shift, with an epsilon of 1e-5 under the root."""
+
+    def normed(*over: int, correction: int = 0, root: bool = True) -> Callable[[Tensor], Tensor]:
+        def f(x: Tensor) -> Tensor:
+            variance = x.var(over, correction=correction, keepdim=True) + 1e-5
+            return (x - x.mean(over, keepdim=True)) / (variance.sqrt() if root else variance)
+
+        return f
+
+    def inputs(*shape: int) -> Callable[[torch.Generator], tuple[Tensor, ...]]:
+        def make(g: torch.Generator) -> tuple[Tensor, ...]:
+            x = torch.randn(shape, generator=g) * 3 + 1
+            x[0, 0] = 0.5  # a map in which nothing happens
+            return (x,)
+
+        return make
+
+    batch = "mean and variance are those of the whole batch, which is batch normalisation; keep dimension 0 apart."
+    mistakes = [
+        (batch, normed(0, 2, 3)),
+        ("all channels share a mean and a variance (layer normalisation); each map has its own.", normed(1, 2, 3)),
+        ("each position is normalised over its channels; reduce the last two dimensions.", normed(1)),
+        ("each row is normalised alone; reduce both of the last two dimensions.", normed(3)),
+        ("the variance is divided by H*W - 1, as torch.var does unless told; here by H*W.", normed(2, 3, correction=1)),
+        ("it divides by the variance; divide by its root.", normed(2, 3, root=False)),
+        ("the mean is taken away, but nothing is divided.", lambda x: x - x.mean((2, 3), keepdim=True)),
+        ("the mean is still there.", lambda x: x / (x.var((2, 3), correction=0, keepdim=True) + 1e-5).sqrt()),
+    ]
+    return Exercise(normed(2, 3), [inputs(2, 3, 4, 8), inputs(1, 4, 8, 2)], lambda x: {}, lambda x: [], mistakes)
