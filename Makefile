@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 CONSTRAINTS := $(if $(CI),-c constraints.txt,)
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=180 -p no:cacheprovider
 
-.PHONY: help install demo test lint unit notebooks notebook-tests lab wheel clean
+.PHONY: help install demo test lint unit notebooks notebook-tests bench lab wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -37,6 +37,9 @@ notebook-tests: $(STAMP)
 
 notebooks: $(STAMP)  ## build the notebooks from their sources, executed at the cpu scale
 	$(BIN)/python tools/build_notebooks.py
+
+bench: $(STAMP)  ## measure this machine beside the code as it is taught (about eight minutes; close all else)
+	$(BIN)/python -m benchmarks
 
 lab: $(STAMP)  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
