@@ -52,7 +52,7 @@ SCALES: dict[str, dict[str, Scale]] = {
     "03_style_reconstruction": {"smoke": Scale(96, 40), "cpu": Scale(256, 150), "gpu": Scale(512, 500)},
     "04_texture_synthesis": {"smoke": Scale(72, 40, 1), "cpu": Scale(256, 120, 3), "gpu": Scale(512, 500, 3)},
     "05_gatys_transfer": {"smoke": Scale(72, 24), "cpu": Scale(192, 120), "gpu": Scale(512, 500)},
-    "06_gatys_experiments": {"smoke": Scale(72, 20), "cpu": Scale(128, 100), "gpu": Scale(512, 400)},
+    "06_gatys_experiments": {"smoke": Scale(72, 16), "cpu": Scale(128, 80), "gpu": Scale(512, 400)},
     "10_training_a_style_network": {
         "smoke": Scale(96, 12, 8),
         "cpu": Scale(320, 220, 80),
