@@ -196,7 +196,8 @@ class Trainer:
         parts = parts.mean(1)
         self.adam.zero_grad()
         excess = sum((norm.excess for norm in self.norms), parts.new_zeros(()))
-        self.accelerator.backward(parts.sum() + c.spike_weight * excess)
+        # not while it learns to copy: that loss is so small that it would drown
+        self.accelerator.backward(parts.sum() + (0.0 if warm else c.spike_weight) * excess)
         for norm in self.norms:
             norm.excess = None
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), math.inf)
