@@ -18,7 +18,7 @@ from .runtime import scale
 SCALE_DEFAULTS: dict[str, dict[str, Any]] = {
     "smoke": {"width": 8, "blocks": 2, "size": 64, "style_size": 128, "batch": 2, "steps": 12, "warmup": 3},
     # a visible style in two or three minutes on two cores
-    "cpu": {"width": 16, "size": 144, "crop": 0.35, "steps": 600, "warmup": 40, "style_size": 448},
+    "cpu": {"width": 16, "size": 144, "crop": 0.35, "steps": 1200, "warmup": 40, "style_size": 448},
     # Johnson 2016 and report 000: two epochs of COCO's 82 783 photos
     "gpu": {"width": 32, "size": 256, "steps": 41_391, "workers": 4, "style_size": 512, "checkpoint_every": 1000,
             "picture_every": 500},
