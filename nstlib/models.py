@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -71,7 +70,7 @@ def mixture(net: TransformerNet, words: str | Sequence[str] = ()) -> int | Tenso
 def describe_model(name: str) -> dict[str, str]:
     """One line's worth about a network of the package: styles, size, training."""
     net = load_model(name)
-    config = json.loads(json.dumps(net.card.get("config", {})))
+    config = net.card.get("config", {})
     file = resources.files(FOLDER).joinpath(f"{name}.safetensors")
     with resources.as_file(file) as path:
         megabytes = path.stat().st_size / 1e6

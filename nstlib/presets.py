@@ -67,39 +67,33 @@ class Preset:
         return replace(self, **{k: v for k, v in changes.items() if v is not None})
 
 
+COURSE = Preset(
+    "course",
+    "this course: each loss over its target's own energy, so that one weight means the same for every "
+    "extractor, layer and picture size",
+    content_layers=_each(("relu4_2",)),
+    style_layers=_each(RELU_1, 0.2),
+    content_weight=1e2,
+    style_weight=1e4,
+    tv_weight=1e3,
+    tv_power=2,
+    tv_reduction="mean",
+    content_reduction="relative",
+    style_reduction="relative",
+    pooling="avg",
+    steps=300,
+)
+
 PRESETS: dict[str, Preset] = {
     p.name: p
     for p in (
-        Preset(
-            "course",
-            "this course: each loss over its target's own energy, so that one weight means the same for every "
-            "extractor, layer and picture size",
-            content_layers=_each(("relu4_2",)),
-            style_layers=_each(RELU_1, 0.2),
-            content_weight=1e2,
-            style_weight=1e4,
-            tv_weight=1e3,
-            tv_power=2,
-            tv_reduction="mean",
-            content_reduction="relative",
-            style_reduction="relative",
-            pooling="avg",
-            steps=300,
-        ),
-        Preset(
-            "course_network",
-            "this course: ``course`` for training a network (found by trying: with relu4_2 or with less weight a "
-            "network paints texture and forgets the photo)",
+        COURSE,
+        COURSE.but(
+            name="course_network",
+            source="``course`` for training a network (found by trying: with relu4_2 or with less weight a network "
+            "paints texture and forgets the photo)",
             content_layers=_each(("relu3_3",)),
-            style_layers=_each(RELU_1, 0.2),
             content_weight=1.2e3,
-            style_weight=1e4,
-            tv_weight=1e3,
-            tv_power=2,
-            tv_reduction="mean",
-            content_reduction="relative",
-            style_reduction="relative",
-            pooling="avg",
             optimizer="adam",
         ),
         Preset(

@@ -235,7 +235,7 @@ def _mover(optimizer: str, x: Tensor, rate: float, history: int, guard: bool) ->
             with torch.no_grad():
                 far = (x.clamp_(0, 1) - before).abs().mean().item()
                 if far > reach or (first and far > 0):
-                    x.sub_(before).mul_((FIRST_STEP if first else reach) / far).add_(before).clamp_(0, 1)
+                    x.sub_(before).mul_((min(FIRST_STEP, reach) if first else reach) / far).add_(before).clamp_(0, 1)
                 first = False
                 # tell L-BFGS the step that was really made, or its picture of the curvature is wrong
                 state = inner.state[x]
