@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import SettingError
+from .runtime import has_bfloat16
 
 DIVISORS = ("hw", "chw", "none")
 REDUCTIONS = ("sum", "mean", "relative")
@@ -48,6 +49,11 @@ class _Gram(torch.autograd.Function):
         ctx.divisor = divisor
         n, c, h, w = features.shape
         rows = features.permute(0, 2, 3, 1).reshape(n, h * w, c)  # a view if channels_last
+        if features.dtype == torch.bfloat16 and c >= 32 and has_bfloat16(features.device) and not features.is_cuda:
+            # twice in bfloat16, which sums in float32 and rounds once: the product, then what rounding took from it
+            columns = rows.transpose(1, 2)
+            rounded = torch.bmm(columns, rows)
+            return (rounded.float() + torch.baddbmm(rounded, columns, rows, beta=-1)) / divisor
         piece = h * w if features.is_cuda else max(1, 262_144 // c)
         out = features.new_zeros((n, c, c), dtype=torch.promote_types(features.dtype, torch.float32))
         for part in rows.split(piece, dim=1):
@@ -68,12 +74,13 @@ class _Gram(torch.autograd.Function):
 def _reduce(difference: Tensor, target: Tensor, reduction: str) -> Tensor:
     if reduction not in REDUCTIONS:
         raise SettingError(f"reduction {reduction!r} is unknown; use one of {', '.join(REDUCTIONS)}.")
-    squares = difference.square().flatten(1)
+    each = tuple(range(1, difference.dim()))  # not flatten, which copies what is channels_last
+    squares = difference.square().sum(each)
     if reduction == "mean":
-        return squares.mean(1)
+        return squares / (difference.numel() // len(difference))
     if reduction == "sum":
-        return squares.sum(1)
-    return squares.sum(1) / target.square().flatten(1).sum(1).clamp_min(1e-12)
+        return squares
+    return squares / target.square().sum(each).clamp_min(1e-12)
 
 
 def content_loss(features: Tensor, target: Tensor, reduction: str = "sum") -> Tensor:

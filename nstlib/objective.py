@@ -39,23 +39,20 @@ class Objective:
         }
 
     def _aim(self, content: Tensor | None, style: Tensor | None) -> None:
-        found = self.features(style, self.style_layers) if self.style_layers else {}
-        self.style_targets = {n: gram_matrix(f, self.preset.gram_divisor) for n, f in found.items()}
+        found = self.features.walk(style, self.style_layers) if self.style_layers else ()
+        self.style_targets = {n: gram_matrix(f, self.preset.gram_divisor) for n, f in found}
         self.content_targets = self.features(content, self.content_layers) if self.content_layers else {}
 
     def terms(self, images: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
         """Content losses and style losses by layer, and total variation: each (N,), before any weight."""
         p = self.preset
-        found = self.features(images, [*self.content_layers, *self.style_layers])
-        content = {
-            n: p.content_factor * content_loss(found[n], self.content_targets[n], p.content_reduction)
-            for n in self.content_layers
-        }
-        style = {
-            n: self.style_factors[n]
-            * style_loss(gram_matrix(found[n], p.gram_divisor), self.style_targets[n], p.style_reduction)
-            for n in self.style_layers
-        }
+        content, style = {}, {}
+        for n, x in self.features.walk(images, [*self.content_layers, *self.style_layers]):
+            if n in self.content_layers:
+                content[n] = p.content_factor * content_loss(x, self.content_targets[n], p.content_reduction)
+            if n in self.style_layers:
+                distance = style_loss(gram_matrix(x, p.gram_divisor), self.style_targets[n], p.style_reduction)
+                style[n] = self.style_factors[n] * distance
         if p.tv_weight:
             tv = total_variation(images * PREPROCESSING[p.preprocessing][0], p.tv_power, p.tv_reduction)
         else:

@@ -95,7 +95,8 @@ class Trainer:
         net = self._new_network()
         preset = config.loss_preset()
         features = features or VGGFeatures(config.arch, config.weights, preset.pooling, preset.rescale,
-                                           config.precision, device, preset.preprocessing)  # fmt: skip
+                                           config.precision, device, preset.preprocessing,
+                                           exact="conv1_1")  # fmt: skip  # a batch is noisier than rounding
         self.extractor = features.source
         styles = [style_picture(s, config.style_size).to(device) for s in config.styles]
         self.loss = TrainingLoss(preset, features, styles)
@@ -114,7 +115,8 @@ class Trainer:
         self.net, self.adam = self.accelerator.prepare(net, adam)
         self.call = torch.compile(self.net) if config.compile else self.net
         if config.compile:
-            features.forward = torch.compile(features.forward)
+            whole = torch.compile(lambda images, layers: dict(VGGFeatures.walk(features, images, layers)))
+            features.walk = lambda images, layers: whole(images, list(layers)).items()
 
     def run(self, callback: Callable[[Record], object] | None = None, progress: bool = False) -> TransformerNet:
         config, main = self.config, self.accelerator.is_main_process

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -31,6 +31,13 @@ PREPROCESSING: dict[str, tuple[float, tuple[float, ...], tuple[float, ...]]] = {
     "caffe255": (255.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
     "caffe256": (256.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
 }
+
+EXACT = {True: "conv2_2", False: "conv4_1"}  # whether the network is as wide as VGG: the last exact convolution
+"""Up to where a network in bfloat16 computes its values in float32. Rounding moves the sums before the ReLUs by a few
+thousandths, which opens or closes about as many, and each lets all of its gradient through or none: the gradient then
+points elsewhere (cosine with float32's 0.985 to 0.998, compact). Gradients themselves may be rounded (0.99999). Most of
+the harm is done early, so that a float32 start suffices; narrow layers average less of it away and need more. Found
+by trying with the compact network and the real VGG-19 up to conv3_4; held by tests/test_accuracy.py."""
 
 COMPACT = "compact"
 IMAGENET = "imagenet"
@@ -66,6 +73,7 @@ class VGGFeatures(nn.Module):
         so that activations keep the size that they have with max pooling.
     precision: "auto", "float32" or "bfloat16"; see ``runtime.pick_precision``.
     preprocessing: a key of ``PREPROCESSING``. Images always come in as RGB in [0, 1].
+    exact: in bfloat16, the last convolution whose values are computed in float32 all the same; None takes ``EXACT``.
 
     Parameters are frozen; gradients flow to the images.
     """
@@ -79,6 +87,7 @@ class VGGFeatures(nn.Module):
         precision: str = "auto",
         device: str | torch.device = "cpu",
         preprocessing: str = "imagenet",
+        exact: str | None = None,
     ) -> None:
         super().__init__()
         self.names = layer_names(arch)
@@ -97,7 +106,11 @@ class VGGFeatures(nn.Module):
         self.convs = _convolutions(arch, load_state(arch, weights))
         self.convs.requires_grad_(False)
         self.to(device)
-        self.convs.to(self.dtype).to(memory_format=torch.channels_last)
+        self.exact = EXACT[self.convs["conv1_1"].out_channels >= 64] if exact is None else exact
+        if self.exact not in self.names:
+            raise LayerError(f"exact is {exact!r}; name a convolution such as 'conv2_2', or leave it out.")
+        for name, conv in self.convs.items():
+            conv.to(torch.float32 if self._is_exact(name) else self.dtype).to(memory_format=torch.channels_last)
         self.pool_gain = {f"pool{b}": 1.0 for b in range(1, 6)}
         if pooling == "avg" and rescale:
             self._measure_pool_gain()
@@ -136,13 +149,22 @@ class VGGFeatures(nn.Module):
         a later layer. Raises LayerError for names and ImageError for shapes that cannot be used.
         """
         layers = list(dict.fromkeys(layers))
-        if not layers:
+        found = dict(self.walk(images, layers))
+        return {name: found[name] for name in layers}
+
+    def walk(self, images: Tensor, layers: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
+        """As ``forward``, one (name, activation) after the other in the network's order.
+
+        A loss that is computed here and now finds the activation in the cache; and autograd, which goes backwards
+        through what was done last, takes each layer's gradient when its turn comes instead of all of them first.
+        """
+        wanted = set(layers)
+        if not wanted:
             raise LayerError("no layer was asked for; name at least one, for example 'relu4_2'.")
-        self.check(layers)
+        self.check(wanted)
         if images.dim() != 4 or images.shape[1] != 3:
             raise ImageError(f"images have the shape (N, 3, H, W), not {tuple(images.shape)}.")
-        wanted = set(layers)
-        depth = max(self.names.index(n) for n in layers)
+        depth = max(self.names.index(n) for n in wanted)
         least = 2 ** sum(n.startswith("pool") for n in self.names[: depth + 1])
         if min(images.shape[2:]) < least:
             raise ImageError(
@@ -150,26 +172,39 @@ class VGGFeatures(nn.Module):
                 f"{images.shape[3]} x {images.shape[2]}; use a larger picture or an earlier layer."
             )
         x = images * self.gain - self.shift
-        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        out: dict[str, Tensor] = {}
-        kept = False  # whether somebody else holds x, so that it must not be overwritten
+        x = x.to(memory_format=torch.channels_last)
+        value, x = x.detach(), x.to(self.dtype)  # value: in float32 as far as ``exact`` goes; x: as autograd sees it
+        conv = None  # a convolution whose ReLU is still to come
         for name in self.names[: depth + 1]:
-            if name.startswith("conv"):
-                x = self.convs[name](x)
-            elif name.startswith("relu"):
-                x = F.relu(x) if kept else F.relu_(x)
-            else:
-                x = self._pool(x, name)
             kept = name in wanted
+            if name.startswith("pool"):
+                x, value = self._pool(x, value, name)
+            elif name.startswith("conv"):
+                conv = self.convs[name]
+                with torch.no_grad():
+                    value = conv(value.to(conv.weight.dtype))
+                if kept:
+                    x, conv = _Answer.apply(x, value.to(self.dtype), conv.weight.to(self.dtype), False), None
+            elif conv is None:
+                x, value = F.relu(x), F.relu(value)
+            else:
+                value = value.relu_()
+                x = _Answer.apply(x, value.to(self.dtype), conv.weight.to(self.dtype), True)
             if kept:
-                out[name] = x
-        return {name: out[name] for name in layers}
+                yield name, x
 
-    def _pool(self, x: Tensor, name: str) -> Tensor:
+    def _is_exact(self, name: str) -> bool:
+        """Whether values at a layer are float32 though the network is bfloat16."""
+        return self.dtype == torch.bfloat16 and self.names.index(name) <= self.names.index(self.exact) + 1
+
+    def _pool(self, x: Tensor, value: Tensor, name: str) -> tuple[Tensor, Tensor]:
         if self.pooling == "max":
-            return F.max_pool2d(x, 2)
-        gain = self.pool_gain[name]
-        return F.avg_pool2d(x, 2) if gain == 1.0 else F.avg_pool2d(x, 2) * gain
+            x = F.max_pool2d(x, 2)
+            return x, F.max_pool2d(value, 2) if value.dtype != x.dtype else x.detach()
+        value, gain = F.avg_pool2d(value, 2), self.pool_gain[name]
+        if gain != 1.0:
+            value *= gain
+        return _AveragePool.apply(x, value.to(self.dtype), gain), value
 
     @torch.no_grad()
     def _measure_pool_gain(self) -> None:
@@ -183,6 +218,42 @@ class VGGFeatures(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.arch}, weights={self.source}, pooling={self.pooling}, {self.dtype}"
+
+
+class _Answer(torch.autograd.Function):
+    """What a convolution of x, or its ReLU, answered: the value is given, this is its gradient with respect to x.
+
+    Values may so be more precise than gradients, and neither x nor anything else of its size is kept for the way back
+    but the answer. Differentiable twice: the backward pass consists of PyTorch's own functions.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, value: Tensor, weight: Tensor, relu: bool) -> Tensor:  # noqa: ANN001
+        ctx.save_for_backward(weight, *([value] if relu else []))
+        return value.detach()
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ANN001
+        weight, *value = ctx.saved_tensors
+        if value:
+            grad = torch.ops.aten.threshold_backward(grad, value[0], 0)
+        return F.conv_transpose2d(grad, weight, padding=1), None, None, None
+
+
+class _AveragePool(torch.autograd.Function):
+    """F.avg_pool2d(x, 2) * gain as a function of x; its value is given, as above. Back goes a quarter of the gradient,
+    enlarged, in a third of the time of PyTorch's own."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, value: Tensor, gain: float) -> Tensor:  # noqa: ANN001
+        ctx.size, ctx.gain = x.shape[2:], gain
+        return value.detach()
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN001
+        grad = F.interpolate(grad * (ctx.gain / 4), scale_factor=2.0)
+        odd = [a - b for a, b in zip(ctx.size, grad.shape[2:])]  # a last row or column that no pool reaches
+        return F.pad(grad, (0, odd[1], 0, odd[0])) if any(odd) else grad, None, None
 
 
 def _dead_leaves(size: int = 160, seed: int = 0) -> Tensor:
@@ -268,7 +339,8 @@ def compact_state() -> tuple[dict[str, Tensor], dict[str, str]]:
 
     path = resources.files("nstlib.weights").joinpath("compact_vgg19.safetensors")
     with resources.as_file(path) as file, safe_open(file, framework="pt") as opened:
-        return {k: opened.get_tensor(k) for k in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
+        # rounded to what bfloat16 can hold, so that it is the same network in both precisions
+        return {k: opened.get_tensor(k).bfloat16() for k in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
 
 
 @torch.no_grad()

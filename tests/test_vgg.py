@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from conftest import random_state
 from safetensors.torch import save_file
+from torch import nn
 
 from nstlib import (
     ImageError,
@@ -73,6 +74,49 @@ def test_gradient_reaches_the_picture_and_not_the_weights(state):
     network(images, ["relu4_2"])["relu4_2"].float().sum().backward()
     assert images.grad.abs().sum() > 0
     assert all(p.grad is None for p in network.parameters())
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_gradients_are_those_of_pytorchs_own_layers(state, pooling):
+    """Of the whole network with odd sizes, on which a pooling leaves a row out, in float64; and once more by steps."""
+    network = VGGFeatures(weights=state, pooling=pooling).double()
+    network.dtype = torch.float64
+    pool = nn.AvgPool2d(2) if pooling == "avg" else nn.MaxPool2d(2)
+    plain = nn.Sequential()
+    for name in layer_names()[: layer_names().index("relu4_2") + 1]:
+        plain.append(network.convs[name] if name.startswith("conv") else pool if name.startswith("pool") else nn.ReLU())
+    images = torch.rand(2, 3, 37, 43, dtype=torch.float64, requires_grad=True)
+    weights = None
+    answers = []
+    for found in (network(images, ["relu4_2"])["relu4_2"], plain(images * network.gain - network.shift)):
+        weights = torch.rand_like(found) if weights is None else weights
+        answers.append((found, *torch.autograd.grad((weights * found.square()).sum(), images)))
+    for ours, torchs in zip(*answers):
+        assert torch.allclose(ours, torchs, rtol=1e-9, atol=1e-12)
+    small = images[:1, :, :9, :9].detach().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: network(x, ["conv2_1"])["conv2_1"], small, eps=1e-7)
+
+
+def test_layers_come_in_the_networks_order(state):
+    network, wanted = VGGFeatures(weights=state), ["relu3_1", "conv1_1", "pool2", "relu1_1"]
+    walked = dict(network.walk(torch.rand(1, 3, 32, 32), wanted))
+    assert list(walked) == ["conv1_1", "relu1_1", "pool2", "relu3_1"]
+    assert list(network(torch.rand(1, 3, 32, 32), wanted)) == wanted
+
+
+def test_values_are_exact_as_far_as_asked():
+    """In bfloat16 the early layers are float32, rounded at the end: as good as bfloat16 can be."""
+    images = vgg._dead_leaves(64)
+    exact = VGGFeatures(weights="compact", precision="float32")(images, ["relu2_2", "relu3_4"])
+    for last, near in (("conv3_4", True), ("conv1_1", False)):
+        network = VGGFeatures(weights="compact", precision="bfloat16", exact=last)
+        assert network.convs["conv1_1"].weight.dtype == torch.float32
+        assert network.convs["conv4_1"].weight.dtype == torch.bfloat16
+        for name, found in network(images, ["relu2_2", "relu3_4"]).items():
+            assert found.dtype == torch.bfloat16
+            assert torch.equal(found, exact[name].bfloat16()) is near, (last, name)
+    with pytest.raises(LayerError, match="conv2_2"):
+        VGGFeatures(weights="compact", exact="relu9_9")
 
 
 def test_bfloat16_is_close_to_float32():
