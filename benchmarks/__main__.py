@@ -21,6 +21,7 @@ from nstlib.timing import compare
 from .worker import ROOT, Worker
 
 RESULTS = ROOT / "benchmarks" / "results"
+COCO = 82_783  # photos of COCO train2014
 PAUSE = 0.02  # seconds between calls: threads of the process before spin a little before they sleep
 
 
@@ -35,7 +36,8 @@ class Row:
     low: float | None = None
     high: float | None = None
     repeats: int = 1
-    peak: int | None = None
+    peak: int | None = None  # bytes that the process grows by
+    tensors: int | None = None  # bytes of its tensors alone
     multiply_adds: int | None = None
     note: str = ""
 
@@ -54,7 +56,9 @@ class Plan:
     compiled: tuple[tuple[int, int], ...] = ((300, 400),)
     training: tuple[int, int] = (256, 256)
     training_repeats: int = 3
-    job: dict[str, int] = field(default_factory=lambda: {"full": 60, "compact": 400})  # evaluations really done
+    job: dict[str, int] = field(  # evaluations really done
+        default_factory=lambda: {"full": 60, "compact": 400, "compact, exact='conv1_1'": 400}
+    )
     job_size: tuple[int, int] = (300, 400)
     race_size: tuple[int, int] = (512, 512)
     race_steps: int = 200
@@ -100,7 +104,7 @@ def interleaved(section: str, size: tuple[int, int], repeats: int, specs: dict[s
             row, t = rows[name], found.timings[name]
             row.seconds, (row.low, row.high), row.repeats = t.median, t.middle, repeats
             told = worker.close()
-            row.peak, row.multiply_adds = told["peak"], told["multiply_adds"] or None
+            row.peak, row.tensors, row.multiply_adds = told["peak"], told["tensors"], told["multiply_adds"] or None
     return list(rows.values())
 
 
@@ -140,12 +144,17 @@ def networks(plan: Plan, device: str) -> list[Row]:
 def training(plan: Plan, device: str) -> list[Row]:
     say("one step of training")
     spec = {"what": "training", "device": device}
-    return interleaved(
+    rows = interleaved(
         "training", plan.training, plan.training_repeats,
         {"as taught, full VGG-19": {**spec, "how": "plain", "which": plan.full},
          "ours, full VGG-19": {**spec, "how": "ours", "which": plan.full},
          "ours, compact": {**spec, "how": "ours", "which": "compact"}},
     )  # fmt: skip
+    for row in rows:
+        if row.seconds:
+            hours = row.seconds * 2 * COCO / 4 / 3600
+            row.note = f"{4 / row.seconds:.3g} photos a second; report 000's two epochs would take {hours:.3g} hours"
+    return rows
 
 
 def job(plan: Plan, device: str) -> list[Row]:
@@ -153,10 +162,12 @@ def job(plan: Plan, device: str) -> list[Row]:
     rows = []
     for which, count in plan.job.items():
         say(f"400 iterations at {name_of(plan.job_size)}, {which}")
-        found = run("race", how="ours", which=which, size=plan.job_size, steps=count, device=device, every=10**9)
+        weights, _, exact = which.partition(", exact=")
+        common = {"which": weights, "size": plan.job_size, "steps": count, "device": device, "every": 10**9}
+        found = run("race", how="ours", exact=exact.strip("'") or None, **common)
         note = "" if count == 400 else f"{count} evaluations measured, times {400 / count:.3g}"
-        weights = "full VGG-19" if which == "full" else "compact"
-        rows.append(Row("job", name_of(plan.job_size), f"ours, {weights}", found["seconds"] * 400 / count, note=note))
+        name = f"ours, {which.replace('full', 'full VGG-19')}"
+        rows.append(Row("job", name_of(plan.job_size), name, found["seconds"] * 400 / count, note=note))
     return rows
 
 
@@ -168,15 +179,18 @@ def races(plan: Plan, device: str) -> list[Row]:
         "ours": {"how": "ours", "steps": 2 * plan.race_steps},
         "ours, coarse to fine": {"how": "ours", "steps": plan.race_first, "scales": 3, "every": 2},
     }
-    rows, target = [], None
-    for name, spec in runs.items():
-        say(f"a whole transfer, {name}")
-        losses = run("race", **common, **spec)["losses"]
-        lowest = min(loss for _, loss in losses)
-        target = lowest if target is None else target
-        reached = [t for t, loss in losses if loss <= target]
-        note = f"to a loss of {target:.4g}" if reached else f"not reached: {lowest:.4g}, not {target:.4g}"
-        rows.append(Row("race", name_of(plan.race_size), name, reached[0] if reached else None, note=note))
+    rows = []
+    for start in ("content", "noise"):
+        target = None
+        for name, spec in runs.items():
+            say(f"a whole transfer from the {start}, {name}")
+            losses = run("race", **common, **spec, start=start)["losses"]
+            lowest = min(loss for _, loss in losses)
+            target = lowest if target is None else target
+            reached = [t for t, loss in losses if loss <= target]
+            note = f"to a loss of {target:.4g}" if reached else f"not reached: {lowest:.4g}, not {target:.4g}"
+            name = f"from the {start}: {name}"
+            rows.append(Row("race", name_of(plan.race_size), name, reached[0] if reached else None, note=note))
     return rows
 
 
@@ -211,25 +225,25 @@ def ratios(rows: list[Row]) -> list[str]:
     lines, by = [], {(r.section, r.size, r.name): r for r in rows}
     for size in dict.fromkeys(r.size for r in rows if r.section == "step"):
         of = {r.name[0]: r for r in rows if (r.section, r.size) == ("step", size)}
-        t, peak = ({k: getattr(r, field) for k, r in of.items()} for field in ("seconds", "peak"))
+        t, peak, tensors = ({k: getattr(r, field) for k, r in of.items()} for field in ("seconds", "peak", "tensors"))
         if None in t.values():
             continue
         lines.append(
             f"- {size}: a/b = {t['a'] / t['b']:.2f}, d/b = {t['d'] / t['b']:.2f}, a/c = {t['a'] / t['c']:.1f}, "
-            f"a/e = {t['a'] / t['e']:.2f}; peak memory b/a = {peak['b'] / peak['a']:.2f}, "
-            f"c/a = {peak['c'] / peak['a']:.2f}, e/a = {peak['e'] / peak['a']:.2f}"
+            f"a/e = {t['a'] / t['e']:.2f}; tensors b/a = {tensors['b'] / tensors['a']:.2f}; the process's growth "
+            f"b/a = {peak['b'] / peak['a']:.2f}, e/a = {peak['e'] / peak['a']:.2f}"
         )
     for row in rows:
         first = by.get((row.section, row.size, row.name.replace("ours", "as taught")))
         if row.section in ("network", "training") and row.seconds and first and first is not row and first.seconds:
             lines.append(f"- {row.size}, {row.name}: {first.seconds / row.seconds:.2f} times as fast as as taught")
     race = [r for r in rows if r.section == "race"]
-    if race and all(r.seconds for r in race):
-        a, b, c = (r.seconds for r in race)
-        lines.append(
-            f"- to equal loss, as taught is {a / b:.2f} times as long as ours; coarse to fine takes {c / a:.2f} of "
-            f"as taught, {c / b:.2f} of ours"
-        )
+    for begin in range(0, len(race), 3):
+        (taught, ours, fine), start = (r.seconds for r in race[begin : begin + 3]), race[begin].name.split(":")[0]
+        if taught and ours:
+            lines.append(f"- to equal loss {start}, as taught takes {taught / ours:.2f} times as long as ours")
+        if taught and ours and fine:
+            lines[-1] += f"; coarse to fine takes {fine / taught:.2f} of as taught, {fine / ours:.2f} of ours"
     return lines
 
 
@@ -241,13 +255,20 @@ def table(rows: list[Row], about: dict[str, object]) -> str:
         found = [r for r in rows if r.section == section]
         if not found:
             continue
-        out += ["", f"## {title}", "", "| size | candidate | time | middle half | peak memory | arithmetic | note |"]
-        out += ["|---|---|---:|---:|---:|---:|---|"]
+        out += [
+            "",
+            f"## {title}",
+            "",
+            "| size | candidate | time | middle half | tensors | process | arithmetic | note |",
+        ]
+        out += ["|---|---|---:|---:|---:|---:|---:|---|"]
         for r in found:
             middle = "" if r.low is None else f"{time_of(r.low)} to {time_of(r.high)}"
-            peak = "" if r.peak is None else f"{r.peak / 2**20:.0f} MiB"
+            peak, tensors = ("" if n is None else f"{n / 2**20:.0f} MiB" for n in (r.peak, r.tensors))
             work = "" if r.multiply_adds is None else f"{r.multiply_adds / 1e9:.4g} G"
-            out.append(f"| {r.size} | {r.name} | {time_of(r.seconds)} | {middle} | {peak} | {work} | {r.note} |")
+            out.append(
+                f"| {r.size} | {r.name} | {time_of(r.seconds)} | {middle} | {tensors} | {peak} | {work} | {r.note} |"
+            )
     return "\n".join([*out, "", "## Ratios", "", *ratios(rows), ""])
 
 

@@ -17,7 +17,8 @@ from functools import partial
 
 import torch
 
-from nstlib.runtime import keep_freed_memory, pick_device, pick_precision
+from nstlib import VGGFeatures
+from nstlib.runtime import keep_freed_memory, pick_device
 from nstlib.timing import synchronize
 from nstlib.vgg import layer_names
 
@@ -42,32 +43,28 @@ def floor(which: str, size: tuple[int, int], device: torch.device, repeats: int 
     """Seconds of all convolutions up to relu5_1, forward and backward."""
     if device.type == "cpu":
         keep_freed_memory()
-    dtype = pick_precision("auto", device)
+    network = VGGFeatures(weights=weights_of(which), device=device)
     torch.backends.cudnn.benchmark = True
     sums = {"forward": 0.0, "backward": 0.0}
     height, width = size
-    state = weights_of(which)
-    for index, name in enumerate(layer_names("vgg19")):
+    for name in layer_names("vgg19"):
         if name == LAST:
             break
         if name.startswith("pool"):
             height, width = height // 2, width // 2
         if not name.startswith("conv"):
             continue
-        weight, bias = (state[f"features.{index}.{k}"].to(device, dtype) for k in ("weight", "bias"))
-        found = dict.fromkeys(sums, float("inf"))
+        conv, found = network.convs[name], dict.fromkeys(sums, float("inf"))
         for layout in (torch.channels_last, torch.contiguous_format):
-            w = weight.contiguous(memory_format=layout)
+            w, bias = conv.weight.contiguous(memory_format=layout), conv.bias
+            v = w.to(network.dtype)
             x, g = (
                 torch.rand(1, channels, height, width, device=device).to(dtype).contiguous(memory_format=layout)
-                for channels in (w.shape[1], w.shape[0])
+                for channels, dtype in ((w.shape[1], w.dtype), (w.shape[0], v.dtype))
             )
-            settings = ([1, 1], [1, 1], [1, 1], False, [0, 0], 1)  # stride, padding, dilation; not transposed
             calls = {
                 "forward": partial(torch.conv2d, x, w, bias, padding=1),
-                "backward": partial(
-                    torch.ops.aten.convolution_backward, g, x, w, [len(w)], *settings, [True, False, False]
-                ),
+                "backward": partial(torch.conv_transpose2d, g, v, padding=1),
             }
             found = {k: min(found[k], best(call, repeats)) for k, call in calls.items()}
         sums = {k: sums[k] + found[k] for k in sums}

@@ -16,6 +16,7 @@ from torch import Tensor
 import nstlib
 from nstlib import get_preset
 from nstlib.runtime import pick_device
+from nstlib.starts import make_start
 
 from .plain import PlainTransfer
 from .worker import pictures, weights_of
@@ -39,23 +40,25 @@ class Watch:
 
 def race(
     how: str, which: str, size: tuple[int, int], steps: int, device: torch.device,
-    scales: int = 1, every: int = 4, pair: tuple[str, str] = ("chelsea", "waves"),
+    scales: int = 1, every: int = 4, start: str = "content", exact: str | None = None,
+    pair: tuple[str, str] = ("chelsea", "waves"),
 ) -> dict:  # fmt: skip
     content, style = pictures(size, torch.device("cpu"), pair)
     state, preset = weights_of(which), get_preset("course")
     watch = Watch(size, every)
     if how == "plain":
         there = content.to(device)
-        PlainTransfer(state, there, style.to(device)).run(there, steps, lambda _, x: watch.see(x))
+        first = make_start(start, content, tuple(content.shape)).to(device)
+        PlainTransfer(state, there, style.to(device)).run(first, steps, lambda _, x: watch.see(x))
     else:
-        features = nstlib.VGGFeatures(weights=state, pooling=preset.pooling, device=device)
+        features = nstlib.VGGFeatures(weights=state, pooling=preset.pooling, device=device, exact=exact)
         nstlib.transfer(
-            content, style, "course", features=features, steps=steps, scales=scales,
+            content, style, "course", features=features, steps=steps, scales=scales, start=start,
             callback=lambda record: watch.see(record._picture()),
         )  # fmt: skip
     seconds = time.perf_counter() - watch.begin - watch.lost
-    exact = nstlib.VGGFeatures(weights=state, pooling=preset.pooling, precision="float32", device=device)
-    judge = nstlib.Objective(preset, exact, content.to(device), style.to(device))
+    float32 = nstlib.VGGFeatures(weights=state, pooling=preset.pooling, precision="float32", device=device)
+    judge = nstlib.Objective(preset, float32, content.to(device), style.to(device))
     with torch.no_grad():
         losses = [(round(t, 4), judge(x.clamp(0, 1).to(device)).item()) for t, x in watch.kept]
     return {"seconds": seconds, "evaluations": watch.calls, "losses": losses}

@@ -120,6 +120,18 @@ def training(how: str, weights: str, size: tuple[int, int], device: torch.device
 BUILDERS = {"step": step, "network": network, "training": training}
 
 
+def peak_tensors(work: Callable[[], object]) -> tuple[int, int, object]:
+    """Bytes of tensors that ``work`` holds at once at most, those that it leaves, and its answer."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        answer = work()
+    now = peak = 0
+    events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        now += event.nbytes()
+        peak = max(peak, now)
+    return peak, now, answer
+
+
 def serve(spec: dict) -> None:
     """Answer each line that comes in with one: "go" with the word done, "report" with what was counted."""
     device = pick_device(spec.get("device"))
@@ -128,8 +140,12 @@ def serve(spec: dict) -> None:
     pictures(size, device)
     if what != "network":
         weights_of(which)  # stays, so that what a candidate makes of it is counted in full
+    small = BUILDERS[what](how, which, tuple(max(64, n // 8) for n in size), device)
+    small()  # loads the code of the operators: libraries are not what a candidate needs
+    del small
     before = peak_rss()
-    call = BUILDERS[what](how, which, size, device)
+    built, kept, call = peak_tensors(lambda: BUILDERS[what](how, which, size, device))
+    stepped, _, _ = peak_tensors(call)
     counted = multiply_adds(call) if spec.get("count") else 0
     print("ready", flush=True)
     for line in sys.stdin:
@@ -139,7 +155,8 @@ def serve(spec: dict) -> None:
             print("done", flush=True)
         else:
             peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else peak_rss() - before
-            print(json.dumps({"peak": peak, "multiply_adds": counted}), flush=True)
+            tensors = max(built, kept + stepped)
+            print(json.dumps({"peak": peak, "tensors": tensors, "multiply_adds": counted}), flush=True)
 
 
 class Worker:
