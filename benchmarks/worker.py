@@ -136,7 +136,6 @@ def serve(spec: dict) -> None:
     """Answer each line that comes in with one: "go" with the word done, "report" with what was counted."""
     device = pick_device(spec.get("device"))
     what, how, which, size = spec["what"], spec["how"], spec["which"], tuple(spec["size"])
-    os.environ["NST_KEEP_MEMORY"] = "1" if spec.get("keep", True) else "0"
     pictures(size, device)
     if what != "network":
         weights_of(which)  # stays, so that what a candidate makes of it is counted in full
@@ -165,9 +164,11 @@ class Worker:
     def __init__(self, **spec: object) -> None:
         command = [sys.executable, "-m", "benchmarks.worker", json.dumps(spec)]
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the process
+        environment = {**os.environ, "NST_KEEP_MEMORY": "1" if spec.get("keep", True) else "0"}  # read at import
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, cwd=ROOT
-        )
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, cwd=ROOT,
+            env=environment,
+        )  # fmt: skip
 
     def _read(self, wanted: str = "") -> str:
         for line in self.process.stdout:
