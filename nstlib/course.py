@@ -59,6 +59,7 @@ SCALES: dict[str, dict[str, Scale]] = {
         "gpu": Scale(384, 1000, 400),
     },
     "11_using_style_networks": {"smoke": Scale(80, 10), "cpu": Scale(256, 200), "gpu": Scale(512, 500)},
+    "12_backprop_vs_feedforward": {"smoke": Scale(96, 24, 8), "cpu": Scale(400, 400, 200), "gpu": Scale(400, 400, 999)},
     "every other lesson": {"smoke": Scale(96, 12, 2), "cpu": Scale(256, 150, 4), "gpu": Scale(512, 500, 6)},
 }
 """The one table of sizes. A lesson that needs its own adds a row here; the last row holds for the others."""
