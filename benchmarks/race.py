@@ -41,8 +41,11 @@ class Watch:
 def race(
     how: str, which: str, size: tuple[int, int], steps: int, device: torch.device,
     scales: int = 1, every: int = 4, start: str = "content", exact: str | None = None,
-    pair: tuple[str, str] = ("chelsea", "waves"),
+    more: int = 0, pair: tuple[str, str] = ("chelsea", "waves"),
 ) -> dict:  # fmt: skip
+    """``more``: evaluations at the full size that follow, from the painting of the ones before."""
+    if min(size) > 64:
+        race(how, which, (64, 64), 3, device, exact=exact)  # loads what only the first run of a process loads
     content, style = pictures(size, torch.device("cpu"), pair)
     state, preset = weights_of(which), get_preset("course")
     watch = Watch(size, every)
@@ -52,10 +55,10 @@ def race(
         PlainTransfer(state, there, style.to(device)).run(first, steps, lambda _, x: watch.see(x))
     else:
         features = nstlib.VGGFeatures(weights=state, pooling=preset.pooling, device=device, exact=exact)
-        nstlib.transfer(
-            content, style, "course", features=features, steps=steps, scales=scales, start=start,
-            callback=lambda record: watch.see(record._picture()),
-        )  # fmt: skip
+        options = {"features": features, "callback": lambda record: watch.see(record._picture())}
+        painted = nstlib.transfer(content, style, "course", steps=steps, scales=scales, start=start, **options)
+        if more:
+            nstlib.transfer(content, style, "course", steps=more, start=painted.image, **options)
     seconds = time.perf_counter() - watch.begin - watch.lost
     float32 = nstlib.VGGFeatures(weights=state, pooling=preset.pooling, precision="float32", device=device)
     judge = nstlib.Objective(preset, float32, content.to(device), style.to(device))

@@ -83,12 +83,13 @@ def synchronize() -> None:
 
 def compare(
     candidates: Mapping[str, Callable[[], object]], repeats: int = 7, warmup: int = 2, pause: float = 0.0,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] = time.perf_counter, rewarm: bool = False,
 ) -> Comparison:  # fmt: skip
     """Time each candidate ``repeats`` times, in turn, so that whatever disturbs the machine disturbs them alike.
 
     warmup: calls before, not counted: the first ones load, compile, choose algorithms and take memory.
     pause: seconds of rest before each call, for threads of the one before that still spin.
+    rewarm: make each counted call behind one that is not: the candidate before has filled the caches with its own.
 
     Every second round goes backwards, so that none always runs behind the same other. A GPU only takes orders and
     works on: the clock is read when it has finished. Raises SettingError where there is nothing to measure.
@@ -99,6 +100,8 @@ def compare(
     for turn in range(-warmup, repeats):
         for name in list(candidates)[:: -1 if turn % 2 else 1]:
             time.sleep(pause)
+            if rewarm:
+                candidates[name]()
             synchronize()
             begin = clock()
             candidates[name]()

@@ -37,6 +37,13 @@ def test_candidates_take_turns_and_every_second_round_goes_backwards():
     assert "".join(clock.calls) == "cba" + "abc" + "cba" + "abc"
 
 
+def test_a_call_to_get_warm_again_is_not_counted():
+    clock = FakeClock()
+    found = compare({"a": clock.candidate("a", 9, 1, 9, 1, 9, 1)}, repeats=3, warmup=0, clock=clock, rewarm=True)
+    assert len(clock.calls) == 6
+    assert found.timings["a"].seconds == (1, 1, 1)
+
+
 def test_warm_up_is_not_counted_and_medians_are_right():
     clock = FakeClock()
     found = compare(
