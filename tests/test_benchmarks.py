@@ -16,6 +16,7 @@ from nstlib import Objective, TransformerNet, VGGFeatures, get_preset, resize
 sys.path.insert(0, str(ROOT))
 from benchmarks import __main__ as bench  # noqa: E402
 from benchmarks.plain import PlainTraining, PlainTransfer, plain_network  # noqa: E402
+from benchmarks.summary import MARKS, summary  # noqa: E402
 from benchmarks.worker import full_state  # noqa: E402
 
 
@@ -106,3 +107,7 @@ def test_ratios():
     race = [("from the noise: as taught", 9.0), ("from the noise: ours", 3.0), ("from the noise: coarse to fine", 1.5)]
     (line,) = bench.ratios([bench.Row("race", "8 x 8", name, seconds) for name, seconds in race])
     assert line.endswith("takes 3.00 times as long as ours; coarse to fine takes 0.17 of as taught, 0.50 of ours")
+
+
+def test_the_readme_says_what_was_measured():
+    assert MARKS[0] + summary() + MARKS[1] in (ROOT / "README.md").read_text(encoding="utf-8")
