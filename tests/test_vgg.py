@@ -95,6 +95,7 @@ def test_gradients_are_those_of_pytorchs_own_layers(state, pooling):
         assert torch.allclose(ours, torchs, rtol=1e-9, atol=1e-12)
     small = images[:1, :, :9, :9].detach().requires_grad_()
     assert torch.autograd.gradcheck(lambda x: network(x, ["conv2_1"])["conv2_1"], small, eps=1e-7)
+    assert torch.autograd.gradgradcheck(lambda x: network(x, ["pool1"])["pool1"].square(), small[..., :4, :4], eps=1e-7)
 
 
 def test_layers_come_in_the_networks_order(state):

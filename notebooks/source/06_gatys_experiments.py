@@ -811,10 +811,12 @@ Table(["pooling", f"the tutorial's loop, after {EARLY} evaluations", "with the g
 assert all(jump(losses)[0] < 10 for group in safe.values() for losses in group), safe
 
 # %% [markdown]
-# Here they are. With the mean in its network the tutorial's loop ends in the clouds: the loss jumps by a factor of a
-# million and *stays* there. With the maximum the same loop spikes too, but comes down again. So report 003 saw
-# something real, "on some iterations", and it is the spike of report 001. But it is not, or not only, a matter of what
-# the network was trained on: rescaled, so that all activations are as strong as in training, it can still explode.
+# Here they are. With the mean in its network, rescaled or not, the tutorial's loop can end in the clouds: the loss jumps
+# by a factor of ten thousand or more and *stays* there, for dozens of steps or to the end. With the maximum the same
+# loop spikes too, but lower, and comes down at once. (Which run does what hangs on the last digits of the arithmetic;
+# on your machine it may be another one.) So report 003 saw something real, "on some iterations", and it is the spike of
+# report 001. But it is not, or not only, a matter of what the network was trained on: rescaled, so that all activations
+# are as strong as in training, it can still explode.
 # **What explodes is the step, not the gradient**; where the gradients are smaller (section 2), the country looks
 # flatter, and the steps of L-BFGS are larger. Rescaling cures the fading. The guard cures the explosion, for all three.
 #

@@ -308,7 +308,7 @@ for ax, (how, kept) in zip(axes, diaries.items()):
             ax.annotate(
                 f"{1e3 * kept[i][2]:,.0f}",
                 (i, 0.84 * top),
-                (0, -14),
+                (0, -14 if i % 2 else -26),
                 textcoords="offset points",
                 ha="center",
                 fontsize=8,
@@ -1404,14 +1404,15 @@ if scale_name() != "smoke":
 figures.bars(peak, "MB", width=7.6, title="memory that a run adds at its peak")
 
 # %% [markdown]
-# Why? **To go backwards, one must remember.** The gradient of a layer needs the layer's input, so in Gatys' step every
-# activation stays until the way back has passed it. A network that only paints may forget each layer as soon as the
-# next one has read it. Counted in numbers, at the size above:
+# Why? **To go backwards, one must remember.** Each ReLU must know where it was open, so in Gatys' step what came out of
+# it stays until the way back has passed it. (PyTorch's own layers keep the poolings' answers, too; `nstlib` lets go of
+# them.) A network that only paints may forget each layer as soon as the next one has read it. Counted in numbers, at
+# the size above:
 
 # %%
 kept_numbers = {}
 for name, maps in extractor(
-    photo, [n for n in extractor.names[: extractor.names.index("relu5_1") + 1] if "conv" not in n]
+    photo, [n for n in extractor.names[: extractor.names.index("relu5_1") + 1] if n.startswith("relu")]
 ).items():
     kept_numbers[name] = maps.numel()
 places = [math.prod(shape) for _, shape in many.single(0).activation_sizes(*photo.shape[2:])]
