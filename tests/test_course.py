@@ -408,7 +408,7 @@ def test_scales(monkeypatch):
         for scale in ("smoke", "cpu", "gpu"):
             monkeypatch.setenv("NST_SCALE", scale)
             sizes.append(course.scale_for(name))
-        assert sizes[0].size < sizes[1].size < sizes[2].size
+        assert sizes[0].size < sizes[1].size <= sizes[2].size  # lesson 12 has the report's size at both
         assert sizes[0].steps < sizes[1].steps <= sizes[2].steps
     assert set(course.SCALES) <= {*names, "every other lesson"}
     with pytest.raises(SettingError, match="there is no lesson '13_x'"):
