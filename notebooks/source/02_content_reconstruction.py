@@ -394,7 +394,7 @@ unheard = hidden.T @ (hidden @ mixture)
 
 def answer(change, layer="conv5_1"):
     """How strongly the layer answers to a small change of the stamp, relative to all that it says."""
-    changed = stamp + 0.002 * (change / change.std()).view_as(stamp).to(stamp)
+    changed = stamp + 0.0005 * (change / change.std()).view_as(stamp).to(stamp)
     before, after = (features(p, [layer])[layer].detach() for p in (stamp, changed))
     return ((after - before).norm() / before.norm()).item()
 
