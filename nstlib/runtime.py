@@ -77,7 +77,7 @@ def keep_freed_memory() -> bool:
     defaults each comes back as fresh pages that the kernel must zero first, which took a third of a
     step's time where we measured. The process then holds on to its peak memory (at most 1 GiB more), and
     to gaps between blocks of different sizes. NST_KEEP_MEMORY=0 does the opposite: blocks above 4 MiB go
-    back at once, for half the memory and an eighth more time (benchmarks/). Returns whether freed
+    back at once, for half the memory and, at 512 x 512, a quarter more time (benchmarks/). Returns whether freed
     memory is kept; on other systems it does nothing.
     """
     if not sys.platform.startswith("linux"):
