@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 CONSTRAINTS := $(if $(CI),-c constraints.txt,)
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=180 -p no:cacheprovider
 
-.PHONY: help install demo test lint unit notebooks notebook-tests bench lab wheel clean
+.PHONY: help install demo test test-fast lint unit coverage notebooks notebook-tests bench lab wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -23,19 +23,26 @@ install: $(STAMP)  ## make .venv with all that the course needs
 demo: $(STAMP)  ## turn a photo into a painting, in out/
 	@$(BIN)/nst demo -o out/demo.png
 
-test: lint unit notebook-tests  ## lint, unit tests, every notebook at the smoke scale
+test: lint unit notebook-tests  ## lint, unit tests, every notebook with the smoke profile
 
-lint: $(STAMP)
+test-fast: lint  ## lint and the tests that take seconds
+	$(BIN)/python -m pytest tests -m "not slow"
+
+lint: $(STAMP)  ## style, docstrings and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest tests
 
-notebook-tests: $(STAMP)
-	NST_SCALE=smoke $(BIN)/python -m pytest $(NBVAL) notebooks/*.ipynb notebooks/solved/*.ipynb
+coverage: $(STAMP)  ## how much of the library the unit tests run
+	$(BIN)/python -m pytest tests --cov --cov-report=term-missing:skip-covered
 
-notebooks: $(STAMP)  ## build the notebooks from their sources, executed at the cpu scale
+notebook-tests: $(STAMP)
+	NST_PROFILE=smoke $(BIN)/python -m pytest $(NBVAL) notebooks/*.ipynb notebooks/solved/*.ipynb
+
+notebooks: $(STAMP)  ## build the notebooks from their sources, executed with the cpu profile
 	$(BIN)/python tools/build_notebooks.py
 
 bench: $(STAMP)  ## measure this machine beside the code as it is taught (about eight minutes; close all else)

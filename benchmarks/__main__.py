@@ -58,7 +58,7 @@ class Plan:
     training: tuple[int, int] = (256, 256)
     training_repeats: int = 3
     job: dict[str, int] = field(  # evaluations really done
-        default_factory=lambda: {"full": 60, "compact": 400, "compact, exact='conv1_1'": 400}
+        default_factory=lambda: {"full": 60, "compact": 400, "compact, float32_until='conv1_1'": 400}
     )
     job_size: tuple[int, int] = (300, 400)
     race_size: tuple[int, int] = (512, 512)
@@ -166,9 +166,9 @@ def job(plan: Plan, device: str) -> list[Row]:
     rows = []
     for which, count in plan.job.items():
         say(f"400 iterations at {name_of(plan.job_size)}, {which}")
-        weights, _, exact = which.partition(", exact=")
+        weights, _, exact = which.partition(", float32_until=")
         common = {"which": weights, "size": plan.job_size, "steps": count, "device": device, "every": 10**9}
-        found = run("race", how="ours", exact=exact.strip("'") or None, **common)
+        found = run("race", how="ours", float32_until=exact.strip("'") or None, **common)
         note = "" if count == 400 else f"{count} evaluations measured, times {400 / count:.3g}"
         name = f"ours, {which.replace('full', 'full VGG-19')}"
         rows.append(Row("job", name_of(plan.job_size), name, found["seconds"] * 400 / count, note=note))

@@ -20,7 +20,7 @@ import torch
 from nstlib import VGGFeatures
 from nstlib.runtime import keep_freed_memory, pick_device
 from nstlib.timing import synchronize
-from nstlib.vgg import layer_names
+from nstlib import layer_names
 
 from .worker import weights_of
 

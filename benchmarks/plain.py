@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from nstlib import get_preset
-from nstlib.vgg import PREPROCESSING, layer_names
+from nstlib import layer_names
+from nstlib.vgg import PREPROCESSING
 
 
 def gram(x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 import nstlib
 from nstlib import get_preset
 from nstlib.runtime import pick_device
-from nstlib.starts import make_start
+from nstlib.initialization import make_init
 
 from .plain import PlainTransfer
 from .worker import pictures, weights_of
@@ -45,20 +45,20 @@ def race(
 ) -> dict:  # fmt: skip
     """``more``: evaluations at the full size that follow, from the painting of the ones before."""
     if min(size) > 64:
-        race(how, which, (64, 64), 3, device, exact=exact)  # loads what only the first run of a process loads
+        race(how, which, (64, 64), 3, device, float32_until=exact)  # loads what only the first run of a process loads
     content, style = pictures(size, torch.device("cpu"), pair)
     state, preset = weights_of(which), get_preset("course")
     watch = Watch(size, every)
     if how == "plain":
         there = content.to(device)
-        first = make_start(start, content, tuple(content.shape)).to(device)
+        first = make_init(start, content, tuple(content.shape)).to(device)
         PlainTransfer(state, there, style.to(device)).run(first, steps, lambda _, x: watch.see(x))
     else:
-        features = nstlib.VGGFeatures(weights=state, pooling=preset.pooling, device=device, exact=exact)
+        features = nstlib.VGGFeatures(weights=state, pooling=preset.pooling, device=device, float32_until=exact)
         options = {"features": features, "callback": lambda record: watch.see(record._picture())}
-        painted = nstlib.transfer(content, style, "course", steps=steps, scales=scales, start=start, **options)
+        painted = nstlib.transfer(content, style, "course", steps=steps, scales=scales, init=start, **options)
         if more:
-            nstlib.transfer(content, style, "course", steps=more, start=painted.image, **options)
+            nstlib.transfer(content, style, "course", steps=more, init=painted.image, **options)
     seconds = time.perf_counter() - watch.begin - watch.lost
     float32 = nstlib.VGGFeatures(weights=state, pooling=preset.pooling, precision="float32", device=device)
     judge = nstlib.Objective(preset, float32, content.to(device), style.to(device))

@@ -19,32 +19,21 @@ import torch
 from torch import Tensor
 
 import nstlib
-from nstlib import gallery, get_preset
+from nstlib import get_preset
+from nstlib.data import gallery
 from nstlib.runtime import keep_freed_memory, pick_device
 from nstlib.timing import multiply_adds, peak_rss, synchronize
-from nstlib.vgg import layer_names, load_state
+from nstlib.pretrained import load_state, random_state
 
 from .plain import PlainTraining, PlainTransfer, plain_network
 
-FULL_WIDTHS = (64, 128, 256, 512, 512)
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def full_state(seed: int = 0) -> dict[str, Tensor]:
-    """A full VGG-19 of random weights (He et al. 2015): a convolution is as fast whatever its weights are."""
-    generator, state, before = torch.Generator().manual_seed(seed), {}, 3
-    for index, name in enumerate(layer_names("vgg19")):
-        if name.startswith("conv"):
-            width = FULL_WIDTHS[int(name[4]) - 1]
-            weight = torch.randn(width, before, 3, 3, generator=generator) * (2 / (9 * before)) ** 0.5
-            state[f"features.{index}.weight"], state[f"features.{index}.bias"] = weight, torch.zeros(width)
-            before = width
-    return state
 
 
 @cache
 def weights_of(name: str) -> Mapping[str, Tensor]:
-    return full_state() if name == "full" else load_state("vgg19", name)
+    """Weights by name; "full" is a full VGG-19 of random weights: a convolution takes the same time whatever they are."""
+    return random_state("vgg19") if name == "full" else load_state("vgg19", name)
 
 
 @cache
@@ -81,7 +70,7 @@ def network(how: str, width: int, size: tuple[int, int], device: torch.device) -
     if how == "onnx":
         import onnxruntime
 
-        from nstlib.export import export_onnx
+        from nstlib.feedforward.export import export_onnx
 
         with tempfile.TemporaryDirectory() as folder:
             file = export_onnx(net, Path(folder, "net.onnx"))
@@ -100,7 +89,7 @@ def training(how: str, weights: str, size: tuple[int, int], device: torch.device
     if how == "plain":
         plain = PlainTraining(weights_of(weights), style)
         return lambda: plain.step(photos)
-    from nstlib.training import Trainer
+    from nstlib.feedforward.training import Trainer
 
     folder = tempfile.mkdtemp()
     nstlib.save(photo[:1].cpu(), Path(folder, "photo.png"))
@@ -114,7 +103,7 @@ def training(how: str, weights: str, size: tuple[int, int], device: torch.device
         weights=weights_of(weights), pooling=preset.pooling, rescale=preset.rescale, device=device
     )
     trainer = Trainer(config, features=features)
-    return lambda: trainer._learn(photos, torch.zeros(4, dtype=torch.long, device=device))
+    return lambda: trainer.step(photos, torch.zeros(4, dtype=torch.long, device=device))
 
 
 BUILDERS = {"step": step, "network": network, "training": training}

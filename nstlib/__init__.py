@@ -1,25 +1,47 @@
-"""nstlib: neural style transfer in small pieces. Images, VGG features, losses, presets, synthesis.
+"""nstlib: neural style transfer in small pieces. Images, VGG features, losses, presets, synthesis, networks.
 
 >>> from nstlib import load, save, transfer
 >>> result = transfer(load("photo.jpg", 384), load("painting.jpg"))
 >>> save(result.image, "out.png")
+
+What is named here is the public interface; docs/architecture.md shows how the modules fit together.
 """
 
-__version__ = "0.1.0"
-
-from .errors import ImageError, LayerError, NstError, SettingError, WeightsError
+from .architecture import layer_names
+from .classify import classify
+from .errors import (
+    CocoError,
+    ExportError,
+    FileError,
+    GalleryError,
+    ImageError,
+    LayerError,
+    NstError,
+    SettingError,
+    TrainingError,
+    WeightsError,
+)
+from .feedforward.config import TrainingConfig
+from .feedforward.models import load_model, model_names
+from .feedforward.training import train
+from .feedforward.transformer import TransformerNet, stylize
 from .images import load, resize, save, side_by_side
 from .losses import content_loss, gram_matrix, style_loss, total_variation
-from .models import load_model, model_names
 from .objective import Objective
+from .optimize import synthesize
 from .presets import PRESETS, Preset, get_preset
-from .synthesis import Record, Result, paint, reconstruct, synthesize, texture, transfer
-from .training_config import TrainingConfig
-from .transformer import TransformerNet, stylize
-from .vgg import VGGFeatures, classify, default_weights, layer_names
+from .pretrained import default_weights
+from .records import Record, Result
+from .synthesis import paint, reconstruct, texture, transfer
+from .version import __version__
+from .vgg import VGGFeatures
 
 __all__ = [
     "PRESETS",
+    "CocoError",
+    "ExportError",
+    "FileError",
+    "GalleryError",
     "ImageError",
     "LayerError",
     "NstError",
@@ -29,9 +51,11 @@ __all__ = [
     "Result",
     "SettingError",
     "TrainingConfig",
+    "TrainingError",
     "TransformerNet",
     "VGGFeatures",
     "WeightsError",
+    "__version__",
     "classify",
     "content_loss",
     "default_weights",
@@ -51,5 +75,6 @@ __all__ = [
     "synthesize",
     "texture",
     "total_variation",
+    "train",
     "transfer",
 ]

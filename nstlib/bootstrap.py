@@ -33,6 +33,9 @@ NEEDS = {
 }
 """Module -> requirement, as in pyproject.toml (a test compares them; Python 3.10 cannot read TOML)."""
 
+if sys.version_info < (3, 11):
+    NEEDS["tomli"] = "tomli>=2.0"
+
 PUBLIC = r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?"
 VERSION = re.compile(PUBLIC + r"(\+[a-z0-9]+([._-][a-z0-9]+)*)?")
 

@@ -1,7 +1,16 @@
-"""One family of errors for what a user can mend. Each message is a single clear sentence that says
-what was wrong and what to do; the command line prints it and nothing else."""
+"""Errors that a user can fix.
+
+Each message is one clear sentence that says what was wrong and what to do. The command line prints the
+message and nothing else; in Python every one of them is an ``NstError``.
+"""
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+OUT_OF_MEMORY = "there is not enough memory for this size; use a smaller size, or tiles where the command has them."
+"""The one sentence for a picture that does not fit into memory."""
 
 
 class NstError(ValueError):
@@ -9,20 +18,47 @@ class NstError(ValueError):
 
 
 class ImageError(NstError):
-    """A picture could not be read, written or used."""
+    """A picture could not be read or used."""
+
+
+class FileError(NstError):
+    """A file could not be written."""
 
 
 class LayerError(NstError):
-    """A layer name is unknown, or the weights at hand do not reach it."""
+    """A layer name is unknown, or the weights do not reach it."""
 
 
 class WeightsError(NstError):
-    """Network weights could not be fetched or do not fit."""
+    """Network weights could not be downloaded or do not fit."""
 
 
 class SettingError(NstError):
-    """A setting (size, weight, preset, device, scale) has a value that cannot be used."""
+    """A setting (size, weight, preset, device, profile) has a value that cannot be used."""
 
 
 class TrainingError(NstError):
     """A training cannot go on."""
+
+
+class ExportError(NstError):
+    """A network could not be exported, or its file could not be run."""
+
+
+class GalleryError(NstError):
+    """A picture of the gallery is unknown or not available."""
+
+
+class CocoError(NstError):
+    """Pictures of COCO could not be selected or downloaded."""
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """Return "did you mean 'x'? " with the known word nearest to ``word``; "" if nothing is known."""
+    near = difflib.get_close_matches(str(word).lower(), list(known), n=1, cutoff=0.0)
+    return f"did you mean {near[0]!r}? " if near else ""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out; PyTorch raises a plain RuntimeError for it on the CPU."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error).lower())

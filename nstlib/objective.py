@@ -1,8 +1,15 @@
-"""The total loss of style transfer: what a picture is measured against, with targets computed once."""
+"""The total loss of style transfer: its targets, its terms, and their weighted sum.
+
+>>> objective = Objective(get_preset("course"), VGGFeatures(pooling="avg"), content=photo, style=painting)
+>>> loss = objective(picture).sum()
+
+``loss_terms`` is the pure function underneath; the training of networks uses it with targets of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -13,19 +20,101 @@ from .presets import Preset
 from .vgg import PREPROCESSING, VGGFeatures
 
 
+class Targets(NamedTuple):
+    """What a picture is compared with, by layer; a layer that is absent adds no loss."""
+
+    content: dict[str, Tensor]
+    """Activations, (N, C, H, W) or (1, C, H, W)."""
+
+    style: dict[str, Tensor]
+    """Gram matrices, (N, C, C) or (1, C, C)."""
+
+
+class Terms(NamedTuple):
+    """The terms of the loss, each (N,), before any weight."""
+
+    content: dict[str, Tensor]
+    style: dict[str, Tensor]
+    tv: Tensor
+
+
+IterFeatures = Callable[[Tensor, Iterable[str]], Iterable[tuple[str, Tensor]]]
+"""``VGGFeatures.iter_features``, or a function that does the same: (images, layers) -> (name, activation) pairs."""
+
+
+def loss_terms(preset: Preset, iter_features: IterFeatures, images: Tensor, targets: Targets) -> Terms:
+    """Return the content, style and variation terms of images (N, 3, H, W) in [0, 1].
+
+    Layer by layer: the content loss of activations F against P, the style loss of their Gram matrices G against A.
+    """
+    content, style = {}, {}
+    for layer, features in iter_features(images, [*targets.content, *targets.style]):
+        if layer in targets.content:
+            loss = content_loss(features, targets.content[layer], preset.content_reduction)
+            content[layer] = preset.content_factor * loss
+        if layer in targets.style:
+            gram = gram_matrix(features, preset.gram_divisor)
+            loss = style_loss(gram, targets.style[layer], preset.style_reduction)
+            style[layer] = style_layer_factor(preset, channels=gram.shape[-1]) * loss
+    return Terms(content, style, variation_term(preset, images))
+
+
+def style_layer_factor(preset: Preset, channels: int) -> float:
+    """Return the constant of a style layer with so many channels."""
+    return preset.style_factor / channels**preset.channel_power
+
+
+def variation_term(preset: Preset, images: Tensor) -> Tensor:
+    """Return the total variation of images on the preset's pixel scale, (N,); zero where it has no weight."""
+    if not preset.tv_weight:
+        return images.new_zeros(len(images))
+    pixel_factor = PREPROCESSING[preset.preprocessing][0]
+    return total_variation(images * pixel_factor, preset.tv_power, preset.tv_reduction)
+
+
+def weighted_terms(preset: Preset, terms: Terms) -> Tensor:
+    """Return the three weighted parts of the total (content, style, total variation), (3, N)."""
+    content = _weighted_sum(preset.content_layers, terms.content, terms.tv)
+    style = _weighted_sum(preset.style_layers, terms.style, terms.tv)
+    return torch.stack([preset.content_weight * content, preset.style_weight * style, preset.tv_weight * terms.tv])
+
+
+def _weighted_sum(weights: Mapping[str, float], losses: Mapping[str, Tensor], like: Tensor) -> Tensor:
+    return sum((w * losses[layer] for layer, w in weights.items() if layer in losses), torch.zeros_like(like))
+
+
+class Loss(Protocol):
+    """What ``synthesize`` minimises: the terms of a picture's loss and their weighted parts."""
+
+    def terms(self, images: Tensor) -> Terms:
+        """Return the unweighted terms of images (N, 3, H, W)."""
+        ...
+
+    def weighted_terms(self, terms: Terms) -> Tensor:
+        """Return the weighted parts, (3, N); their sum is minimised."""
+        ...
+
+
 class Objective:
     """The total loss of a preset for given targets; call it with images (N, 3, H, W) in [0, 1].
 
-    Targets are computed once, here. ``content`` (N, 3, H, W) or (1, 3, H, W) and ``style`` (any size) may each
-    be None, which leaves that term out.
+    Args:
+        preset: Layers, weights and conventions.
+        features: The network; its pooling and preprocessing should be the preset's.
+        content: (N, 3, H, W) or (1, 3, H, W), of the images' size; None leaves the content term out.
+        style: (N, 3, h, w) or (1, 3, h, w), of any size; None leaves the style term out.
+
+    Attributes:
+        targets: Activations and Gram matrices, computed once, here.
+
+    Raises:
+        SettingError: There is neither a content nor a style to match.
     """
 
+    targets: Targets
+
     def __init__(
-        self,
-        preset: Preset,
-        features: VGGFeatures,
-        content: Tensor | None = None,
-        style: Tensor | None = None,
+        self, preset: Preset, features: VGGFeatures, content: Tensor | None = None, style: Tensor | None = None
     ) -> None:
         self.preset, self.features = preset, features
         self.content_layers = dict(preset.content_layers) if content is not None else {}
@@ -33,39 +122,24 @@ class Objective:
         if not self.content_layers and not self.style_layers:
             raise SettingError("there is nothing to match; give a content, a style or both, with at least one layer.")
         with torch.no_grad():
-            self._aim(content, style)
-        self.style_factors = {
-            n: preset.style_factor / features.channels(n) ** preset.channel_power for n in self.style_layers
-        }
+            self._set_targets(content, style)
 
-    def _aim(self, content: Tensor | None, style: Tensor | None) -> None:
-        found = self.features.walk(style, self.style_layers) if self.style_layers else ()
-        self.style_targets = {n: gram_matrix(f, self.preset.gram_divisor) for n, f in found}
-        self.content_targets = self.features(content, self.content_layers) if self.content_layers else {}
+    def _set_targets(self, content: Tensor | None, style: Tensor | None) -> None:
+        self.targets = Targets({}, {})
+        if style is not None and self.style_layers:
+            for layer, features in self.features.iter_features(style, self.style_layers):
+                self.targets.style[layer] = gram_matrix(features, self.preset.gram_divisor)
+        if content is not None and self.content_layers:
+            self.targets.content.update(self.features(content, self.content_layers))
 
-    def terms(self, images: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
-        """Content losses and style losses by layer, and total variation: each (N,), before any weight."""
-        p = self.preset
-        content, style = {}, {}
-        for n, x in self.features.walk(images, [*self.content_layers, *self.style_layers]):
-            if n in self.content_layers:
-                content[n] = p.content_factor * content_loss(x, self.content_targets[n], p.content_reduction)
-            if n in self.style_layers:
-                distance = style_loss(gram_matrix(x, p.gram_divisor), self.style_targets[n], p.style_reduction)
-                style[n] = self.style_factors[n] * distance
-        if p.tv_weight:
-            tv = total_variation(images * PREPROCESSING[p.preprocessing][0], p.tv_power, p.tv_reduction)
-        else:
-            tv = images.new_zeros(images.shape[0])
-        return content, style, tv
+    def terms(self, images: Tensor) -> Terms:
+        """Return content and style losses by layer, and total variation: each (N,), before any weight."""
+        return loss_terms(self.preset, self.features.iter_features, images, self.targets)
+
+    def weighted_terms(self, terms: Terms) -> Tensor:
+        """Return the three weighted parts of the total (content, style, total variation), (3, N)."""
+        return weighted_terms(self.preset, terms)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Total loss of each picture, (N,)."""
-        return self.weigh(*self.terms(images)).sum(0)
-
-    def weigh(self, content: Mapping[str, Tensor], style: Mapping[str, Tensor], tv: Tensor) -> Tensor:
-        """The three weighted parts of the total, (3, N)."""
-        p, zero = self.preset, torch.zeros_like(tv)
-        weighted_content = sum((w * content[n] for n, w in self.content_layers.items()), zero)
-        weighted_style = sum((w * style[n] for n, w in self.style_layers.items()), zero)
-        return torch.stack([p.content_weight * weighted_content, p.style_weight * weighted_style, p.tv_weight * tv])
+        """Return the total loss of each picture, (N,)."""
+        return self.weighted_terms(self.terms(images)).sum(0)

@@ -1,7 +1,7 @@
 """Named settings of well-known implementations, each with its source, and ``course``, our own.
 
-A preset fixes everything in the loss that two implementations may differ in. For activations F, Grams G
-(already over ``gram_divisor``) and a style layer with N channels the total is
+A preset fixes everything in the loss that two implementations may do differently. For activations F, Gram matrices G
+(already divided by ``gram_divisor``) and a style layer with N channels the total is
 
     content_weight * sum_l c_l * content_factor * D(F_l, P_l)
   + style_weight   * sum_l s_l * style_factor / N_l^channel_power * D(G_l, A_l)
@@ -12,11 +12,17 @@ where D is the sum, the mean or the relative sum of squares (``content_reduction
 
 from __future__ import annotations
 
-import difflib
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from .errors import SettingError
+from .errors import SettingError, did_you_mean
+from .losses import GramDivisor, Reduction, TVReduction
+from .vgg import Pooling, Preprocessing
+
+InitName = Literal["content", "content+noise", "noise", "grey"]
+OptimizerName = Literal["lbfgs", "adam", "sign"]
 
 RELU_1 = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
@@ -29,9 +35,31 @@ def _each(layers: tuple[str, ...], weight: float = 1.0) -> dict[str, float]:
 class Preset:
     """Layers, weights and conventions of one implementation; see the module's formula.
 
-    ``style_layers`` and ``content_layers`` map layer names to layer weights. ``start`` is "content",
-    "content+noise", "noise" or "grey"; ``optimizer`` "lbfgs", "adam" or "sign"; ``steps`` counts
-    evaluations of loss and gradient.
+    Attributes:
+        name: Key in ``PRESETS``.
+        source: Where the settings come from.
+        content_layers: Weight of each content layer, c_l.
+        style_layers: Weight of each style layer, s_l.
+        content_weight: Weight of the content term.
+        style_weight: Weight of the style term.
+        tv_weight: Weight of the total variation.
+        tv_power: Exponent of the total variation.
+        tv_reduction: "sum" or "mean" over pixels.
+        content_reduction: D of the content term.
+        content_factor: Constant of the content term.
+        style_reduction: D of the style term.
+        style_factor: Constant of the style term.
+        channel_power: Power of the number of channels that divides a style layer's loss.
+        gram_divisor: What a Gram matrix is divided by; see ``gram_matrix``.
+        preprocessing: See ``vgg.PREPROCESSING``.
+        pooling: "max" or "avg".
+        rescale: See ``VGGFeatures``.
+        init: The first picture: "content", "content+noise", "noise" or "grey".
+        optimizer: "lbfgs", "adam" or "sign".
+        learning_rate: Of the optimizer; None takes ``optimize.LEARNING_RATE``.
+        history: Steps that L-BFGS remembers.
+        steps: Evaluations of loss and gradient.
+        notes: What else there is to know.
     """
 
     name: str
@@ -42,35 +70,39 @@ class Preset:
     style_weight: float
     tv_weight: float = 0.0
     tv_power: int = 1
-    tv_reduction: str = "sum"
-    content_reduction: str = "mean"
+    tv_reduction: TVReduction = "sum"
+    content_reduction: Reduction = "mean"
     content_factor: float = 1.0
-    style_reduction: str = "mean"
+    style_reduction: Reduction = "mean"
     style_factor: float = 1.0
     channel_power: int = 0
-    gram_divisor: str = "hw"
-    preprocessing: str = "imagenet"
-    pooling: str = "max"
+    gram_divisor: GramDivisor = "hw"
+    preprocessing: Preprocessing = "imagenet"
+    pooling: Pooling = "max"
     rescale: bool = False
-    start: str = "content"
-    optimizer: str = "lbfgs"
+    init: InitName = "content"
+    optimizer: OptimizerName = "lbfgs"
     learning_rate: float | None = None
     history: int = 10
     steps: int = 500
     notes: str = field(default="", compare=False)
 
-    def but(self, **changes: object) -> Preset:
-        """The same preset with some fields replaced (None leaves a field as it is)."""
-        unknown = set(changes) - set(self.__dataclass_fields__)
+    def replace(self, **changes: Any) -> Preset:
+        """Return the preset with some fields replaced; None leaves a field as it is.
+
+        Raises:
+            SettingError: There is no such field.
+        """
+        unknown = sorted(set(changes) - {f.name for f in dataclasses.fields(self)})
         if unknown:
-            raise SettingError(f"a preset has no field {sorted(unknown)[0]!r}.")
-        return replace(self, **{k: v for k, v in changes.items() if v is not None})
+            raise SettingError(f"a preset has no field {unknown[0]!r}.")
+        return dataclasses.replace(self, **{k: v for k, v in changes.items() if v is not None})
 
 
 COURSE = Preset(
     "course",
-    "this course: each loss over its target's own energy, so that one weight means the same for every "
-    "extractor, layer and picture size",
+    "this course: each loss is divided by its target's own sum of squares, so that one weight means the same for "
+    "every extractor, layer and picture size",
     content_layers=_each(("relu4_2",)),
     style_layers=_each(RELU_1, 0.2),
     content_weight=1e2,
@@ -88,10 +120,10 @@ PRESETS: dict[str, Preset] = {
     p.name: p
     for p in (
         COURSE,
-        COURSE.but(
+        COURSE.replace(
             name="course_network",
-            source="``course`` for training a network (found by trying: with relu4_2 or with less weight a network "
-            "paints texture and forgets the photo)",
+            source="``course`` for training a network (found by trying: with relu4_2, or with a smaller weight, a "
+            "network paints texture and loses the photo)",
             content_layers=_each(("relu3_3",)),
             content_weight=1.2e3,
             optimizer="adam",
@@ -109,7 +141,7 @@ PRESETS: dict[str, Preset] = {
             style_factor=0.25,  # 1/(4 N^2 M^2) sum (G - A)^2 is a quarter of the mean over N^2 of Grams over M
             preprocessing="caffe255",
             pooling="avg",
-            start="noise",
+            init="noise",
             notes="alpha/beta = 1e-3 as in figure 3; their weights are scaled to mean activation 1. Where the two "
             "pictures differ in size, each Gram matrix is divided by its own M.",
         ),
@@ -134,7 +166,7 @@ PRESETS: dict[str, Preset] = {
             gram_divisor="chw",
             history=100,
             steps=300,
-            notes="its conv_1 to conv_5 count convolutions in sequence; its conv_4 is conv2_2; all before the ReLU.",
+            notes="its conv_1 to conv_5 number the convolutions in sequence: its conv_4 is conv2_2; all are before the ReLU.",
         ),
         Preset(
             "gordicaleksa",
@@ -149,7 +181,7 @@ PRESETS: dict[str, Preset] = {
             preprocessing="imagenet255",
             history=100,
             steps=1000,
-            notes="its content layer is called conv4_2 and is relu4_2: the ReLU behind it works in place.",
+            notes="its content layer is called conv4_2 and is relu4_2: the ReLU after it works in place.",
         ),
         Preset(
             "neural_style_pt",
@@ -161,31 +193,36 @@ PRESETS: dict[str, Preset] = {
             tv_weight=1e-3,
             gram_divisor="chw",
             preprocessing="caffe256",
-            start="grey",
+            init="grey",
             history=100,
             steps=1000,
             notes="multiplies pictures by 256, not 255; its random start, 0.001 of noise on that scale, is plain grey.",
         ),
         Preset(
             "pytorch_examples",
-            "pytorch/examples, fast_neural_style: what trains a network there, and in report 000 (rows F2 and F3)",
+            "pytorch/examples, fast_neural_style: what trains a network there, and in report 000 (docs/sources.md)",
             content_layers=_each(("relu2_2",)),
             style_layers=_each(("relu1_2", "relu2_2", "relu3_3", "relu4_3")),
             content_weight=1e5,
             style_weight=1e10,
             gram_divisor="chw",
             optimizer="adam",
-            notes="of VGG-16. Report 000 writes a squared Frobenius norm; what runs is MSELoss, C^2 smaller a layer.",
+            notes="of VGG-16. Report 000 writes a squared Frobenius norm; its code uses MSELoss, smaller by C^2 per layer.",
         ),
     )
 }
 
 
 def get_preset(preset: str | Preset) -> Preset:
-    """A preset by name. Raises SettingError with the nearest name."""
+    """Return a preset by name; a ``Preset`` is returned as it is.
+
+    Raises:
+        SettingError: The name is unknown; the message suggests the nearest one.
+    """
     if isinstance(preset, Preset):
         return preset
     if preset not in PRESETS:
-        near = difflib.get_close_matches(preset, PRESETS, n=1, cutoff=0.0)[0]
-        raise SettingError(f"preset {preset!r} is unknown; did you mean {near!r}? There are {', '.join(PRESETS)}.")
+        raise SettingError(
+            f"preset {preset!r} is unknown; {did_you_mean(preset, PRESETS)}There are {', '.join(PRESETS)}."
+        )
     return PRESETS[preset]

@@ -1,6 +1,6 @@
-"""What this machine is and how big the work may be: scale, device, precision, memory.
+"""What this machine can do and how large the work may be: profile, device, precision, memory.
 
-Everything that depends on the machine is decided here, once, and can be printed by ``describe``.
+Everything that depends on the machine is decided here; ``info.describe`` prints it.
 """
 
 from __future__ import annotations
@@ -8,35 +8,43 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import platform
 import sys
+from typing import Literal, cast, get_args
 
 import torch
 
 from .errors import SettingError
 
 if os.environ.get("NST_KEEP_MEMORY") == "0":
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # PyTorch's: pages of 2 MiB, which are quicker to take anew
+    # PyTorch's own setting: allocate in pages of 2 MiB, which the kernel zeroes faster
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
-SCALES = ("smoke", "cpu", "gpu")
-PRECISIONS = ("auto", "float32", "bfloat16")
+Profile = Literal["smoke", "cpu", "gpu"]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+PROFILES: tuple[Profile, ...] = get_args(Profile)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
-def scale() -> str:
-    """The scale of the work: "smoke" (CI, seconds), "cpu" (the default) or "gpu" (the papers' settings).
+def profile() -> Profile:
+    """Return how large the work is: "smoke" (CI, seconds), "cpu" (the default) or "gpu" (the papers' settings).
 
-    Taken from the environment variable ``NST_SCALE``; nothing else decides it.
+    It is taken from the environment variable ``NST_PROFILE``; nothing else decides it.
+
+    Raises:
+        SettingError: ``NST_PROFILE`` has another value.
     """
-    value = os.environ.get("NST_SCALE", "cpu").strip().lower() or "cpu"
-    if value not in SCALES:
-        raise SettingError(f"NST_SCALE is {value!r}; use one of {', '.join(SCALES)}.")
-    return value
+    value = os.environ.get("NST_PROFILE", "cpu").strip().lower() or "cpu"
+    if value not in PROFILES:
+        raise SettingError(f"NST_PROFILE is {value!r}; use one of {', '.join(PROFILES)}.")
+    return cast(Profile, value)
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:
-    """The device asked for, or the first CUDA GPU, or the CPU.
+    """Return the device asked for; for None or "auto" the first CUDA GPU, or the CPU.
 
-    Raises SettingError if the device does not exist here.
+    Raises:
+        SettingError: The device does not exist on this machine.
     """
     if device is None or device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -49,7 +57,7 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether convolutions in bfloat16 are fast on this device (AVX-512 BF16 or AMX, or a recent GPU)."""
+    """Return whether convolutions in bfloat16 are fast on this device (AVX-512 BF16, AMX, or a recent GPU)."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     if device.type != "cpu":
@@ -59,9 +67,12 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def pick_precision(precision: str, device: torch.device) -> torch.dtype:
-    """torch.float32 or torch.bfloat16 for "auto", "float32" or "bfloat16".
+    """Return the dtype for "auto", "float32" or "bfloat16"; "auto" is bfloat16 where that is fast.
 
-    "auto" is bfloat16 where it is fast. Gram matrices and losses are float32 whatever is picked.
+    Gram matrices and losses are float32 whatever is picked.
+
+    Raises:
+        SettingError: The precision is unknown.
     """
     if precision not in PRECISIONS:
         raise SettingError(f"precision {precision!r} is unknown; use one of {', '.join(PRECISIONS)}.")
@@ -71,14 +82,16 @@ def pick_precision(precision: str, device: torch.device) -> torch.dtype:
 
 
 def keep_freed_memory() -> bool:
-    """Ask glibc to keep freed blocks for the next step instead of handing them back to the system.
+    """Ask glibc to keep freed blocks for the next step instead of returning them to the system.
 
-    Each step of a synthesis frees and takes the same few dozen megabyte-sized blocks; with glibc's
+    Each step of a synthesis frees and allocates the same few dozen megabyte-sized blocks. With glibc's
     defaults each comes back as fresh pages that the kernel must zero first, which took a third of a
     step's time where we measured. The process then holds on to its peak memory (at most 1 GiB more), and
-    to gaps between blocks of different sizes. NST_KEEP_MEMORY=0 does the opposite: blocks above 4 MiB go
-    back at once, for half the memory and, at 512 x 512, a quarter more time (benchmarks/). Returns whether freed
-    memory is kept; on other systems it does nothing.
+    to gaps between blocks of different sizes. NST_KEEP_MEMORY=0 does the opposite: blocks above 4 MiB are
+    returned at once, which halves the memory and, at 512 x 512, costs a quarter more time (benchmarks/).
+
+    Returns:
+        Whether freed memory is kept. On systems other than Linux nothing happens.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -92,28 +105,7 @@ def keep_freed_memory() -> bool:
     return False
 
 
-def give_back_freed_memory() -> None:
-    """Hand freed blocks back to the system once, where glibc can; for pictures as large as memory."""
+def return_freed_memory() -> None:
+    """Return freed blocks to the system once, where glibc can; for pictures that nearly fill the memory."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def describe(weights: str | None = None) -> dict[str, str]:
-    """Device, scale, extractor and versions, for the first line of every notebook and for ``nst info``."""
-    from . import __version__
-    from .vgg import default_weights
-
-    device = pick_device()
-    if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-    else:
-        name = f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
-    return {
-        "device": f"{device.type} ({name})",
-        "precision": str(pick_precision("auto", device)).removeprefix("torch."),
-        "scale": scale(),
-        "extractor": weights or default_weights(),
-        "nstlib": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }

@@ -8,30 +8,24 @@ from pathlib import Path
 import pytest
 import torch
 
-from nstlib.vgg import BLOCKS, layer_names
+from nstlib.pretrained import random_state
 
-os.environ.setdefault("NST_SCALE", "smoke")
+os.environ.setdefault("NST_PROFILE", "smoke")
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def random_state(arch: str = "vgg19", widths: tuple[int, ...] = (4, 5, 6, 7, 8), seed: int = 0) -> dict:
-    """A state dict with torchvision's key names and our widths, He-initialised."""
-    generator = torch.Generator().manual_seed(seed)
-    state, before = {}, 3
-    for index, name in enumerate(layer_names(arch)):
-        if name.startswith("conv"):
-            width = widths[int(name[4]) - 1]
-            scale = (2 / (9 * before)) ** 0.5
-            state[f"features.{index}.weight"] = scale * torch.randn(width, before, 3, 3, generator=generator)
-            state[f"features.{index}.bias"] = 0.1 * torch.randn(width, generator=generator)
-            before = width
-    assert sum(k.endswith("weight") for k in state) == sum(BLOCKS[arch])
-    return state
+NARROW = (4, 5, 6, 7, 8)
+"""Channels of the five blocks of the tests' small networks."""
+
+
+def narrow_state(arch: str = "vgg19", seed: int = 0) -> dict[str, torch.Tensor]:
+    """Random weights of a network that is fast to run."""
+    return random_state(arch, NARROW, seed)
 
 
 @pytest.fixture
-def state() -> dict:
-    return random_state()
+def state() -> dict[str, torch.Tensor]:
+    return narrow_state()
 
 
 @pytest.fixture

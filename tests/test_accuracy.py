@@ -7,10 +7,11 @@ from statistics import median
 
 import pytest
 import torch
-from conftest import random_state
 from torch import Tensor
 
-from nstlib import Objective, VGGFeatures, gallery, get_preset, transfer
+from nstlib import Objective, VGGFeatures, get_preset, transfer
+from nstlib.data import gallery
+from nstlib.pretrained import random_state
 from nstlib.runtime import has_bfloat16
 
 pytestmark = pytest.mark.skipif(
@@ -30,7 +31,7 @@ def cosines(weights, size: int, exact: str | None = None) -> list[float]:
     """Of the gradient in bfloat16 with that in float32, for four pairs, at a photo, halfway to noise, and at noise."""
     preset = get_preset("course")
     networks = [
-        VGGFeatures(weights=weights, pooling=preset.pooling, precision=p, exact=exact) for p in ("auto", "float32")
+        VGGFeatures(weights=weights, pooling=preset.pooling, precision=p, float32_until=exact) for p in ("auto", "float32")
     ]
     assert [n.dtype for n in networks] == [torch.bfloat16, torch.float32]
     found = []
@@ -46,7 +47,7 @@ def cosines(weights, size: int, exact: str | None = None) -> list[float]:
 
 
 def test_the_gradient_of_a_full_vgg_points_where_float32_does():
-    assert min(cosines(random_state(widths=FULL), 112)) >= 0.999
+    assert min(cosines(random_state(), 112)) >= 0.999
 
 
 def test_the_gradient_of_the_compact_extractor_points_where_float32_does():
@@ -55,7 +56,7 @@ def test_the_gradient_of_the_compact_extractor_points_where_float32_does():
 
 def test_without_exact_values_it_would_not():
     """Rounding decides for ReLUs near zero whether they are open; the tests above must be able to see that."""
-    assert min(cosines("compact", 128, exact="conv1_1")) < 0.999
+    assert min(cosines("compact", 128, float32_until="conv1_1")) < 0.999
 
 
 def test_transfers_end_as_low_as_in_float32():

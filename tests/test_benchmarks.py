@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import torch
-from conftest import ROOT, random_state
+from conftest import ROOT
 
 from nstlib import Objective, TransformerNet, VGGFeatures, get_preset, resize
 
@@ -17,7 +17,6 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import __main__ as bench  # noqa: E402
 from benchmarks.plain import PlainTraining, PlainTransfer, plain_network  # noqa: E402
 from benchmarks.summary import MARKS, summary  # noqa: E402
-from benchmarks.worker import full_state  # noqa: E402
 
 
 def test_the_baseline_computes_the_same_loss_and_gradient(photo, painting, state):
@@ -61,11 +60,6 @@ def test_plain_training_learns(photo, painting, state):
     moved = [not torch.equal(a, b) for a, b in zip(before, training.net.parameters())]
     assert sum(moved) > 0.5 * len(moved)  # a bias before an instance norm has no gradient
     assert all(p.requires_grad is False for p in training.vgg.parameters())
-
-
-def test_random_weights_have_the_shapes_of_vgg19():
-    wanted = random_state(widths=(64, 128, 256, 512, 512))
-    assert {k: v.shape for k, v in full_state().items()} == {k: v.shape for k, v in wanted.items()}
 
 
 def test_a_quick_run_measures_and_stores(tmp_path):

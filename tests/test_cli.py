@@ -14,7 +14,8 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from nstlib import cli, images
+from nstlib import images
+from nstlib.cli.main import main
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def folder(tmp_path, photo, painting):
 
 
 def run(*words: object) -> int:
-    return cli.main([str(w) for w in words])
+    return main([str(w) for w in words])
 
 
 QUICK = ("--size", 48, "--steps", 3, "--quiet")
@@ -75,7 +76,7 @@ def test_texture_and_options(folder):
     )
     settings = json.loads((folder / "a.json").read_text())["settings"]
     assert (settings["content_weight"], settings["style_weight"], settings["seed"]) == (5, 7, 4)
-    assert (settings["start"], settings["precision"]) == ("noise", "float32")
+    assert (settings["init"], settings["precision"]) == ("noise", "float32")
     assert run("texture", folder / "painting.jpg", "-o", folder / "b.png", "--preset", "gatys_pytorch", *QUICK) == 0
 
 
@@ -130,12 +131,12 @@ def test_bad_input_is_one_line_and_status_2(folder, capsys, monkeypatch, words, 
 
 
 def test_info(capsys, monkeypatch):
-    monkeypatch.setenv("NST_SCALE", "gpu")
+    monkeypatch.setenv("NST_PROFILE", "gpu")
     assert run("info") == 0
     printed = capsys.readouterr().out
     assert "imagenet" in printed
     assert "torch" in printed
-    monkeypatch.setenv("NST_SCALE", "huge")
+    monkeypatch.setenv("NST_PROFILE", "huge")
     assert run("info") == 2
 
 

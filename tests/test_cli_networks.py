@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from nstlib import SettingError, TransformerNet, WeightsError, images
-from nstlib.cli import main
-from nstlib.models import describe_model, load_model, mixture, model_names, styles_of
+from nstlib.cli.main import main
+from nstlib.feedforward.models import describe_model, load_model, model_names, style_weights, styles_of
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_train_and_use(folder, tmp_path, painting, capsys):
     """A training of a few steps from a configuration file, gone on with, and its network used by its path."""
     images.save(painting, tmp_path / "style.png")
     config = {"photos": str(folder), "styles": [str(tmp_path / "style.png")], "width": 4, "blocks": 1, "size": 32,
-              "style_size": 48, "content_layers": ["relu1_2"], "style_layers": ["relu1_1"], "steps": 3, "warmup": 0,
+              "style_size": 48, "content_layers": ["relu1_2"], "style_layers": ["relu1_1"], "steps": 3, "identity_steps": 0,
               "batch": 2, "picture_every": 2}  # fmt: skip
     (tmp_path / "c.json").write_text(json.dumps(config))
     run = tmp_path / "run"
@@ -129,11 +129,11 @@ def test_export_says_how_near_it_is(network, tmp_path, capsys):
 
 def test_mixtures_of_styles(network):
     net = TransformerNet.load(network)
-    assert mixture(net) == 0
-    assert mixture(net, "blue") == 2
-    assert torch.allclose(mixture(net, "red=2, blue=1"), torch.tensor([2 / 3, 0, 1 / 3]))
+    assert style_weights(net) == 0
+    assert style_weights(net, "blue") == 2
+    assert torch.allclose(style_weights(net, "red=2, blue=1"), torch.tensor([2 / 3, 0, 1 / 3]))
     with pytest.raises(SettingError):
-        mixture(net, "red=0")
+        style_weights(net, "red=0")
 
 
 def test_a_single_style_out_of_many_answers_the_same(network, photo):

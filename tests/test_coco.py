@@ -1,4 +1,4 @@
-"""COCO's pictures, from a small set that we paint, over a real HTTP server on loopback. Nothing leaves the machine."""
+"""The COCO module with a small generated data set and an HTTP server on loopback; no test uses the internet."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ import pytest
 import torch
 from PIL import Image
 
-from nstlib import coco
-from nstlib.coco import CocoError, NstError
+from nstlib.data import coco
+from nstlib.errors import CocoError, NstError
 
 pytest.importorskip("pycocotools")
 QUICK = {"pauses": (0, 0, 0), "timeout": 5}
@@ -35,28 +35,28 @@ def name(i: int) -> str:
 
 
 def size(i: int) -> tuple[int, int]:
-    """(width, height): the even ones are larger, every third one stands upright."""
+    """Return (width, height): even pictures are larger, every third one is upright."""
     wide = (128, 96) if i % 2 == 0 else (96, 72)
     return wide[::-1] if i % 3 == 0 else wide
 
 
-def painted(i: int) -> bytes:
+def jpeg(i: int) -> bytes:
     w, h = size(i)
     y, x = np.mgrid[:h, :w]
     wave = np.stack([np.sin(x / (3 + i)), np.cos(y / (2 + i)), np.sin((x + y) / 9)], axis=2)
-    noise = np.random.default_rng(i).normal(0, 12, (h, w, 3))  # makes the files a few kilobytes long
+    noise = np.random.default_rng(i).normal(0, 12, (h, w, 3))  # so that the files have a few kilobytes
     buffer = io.BytesIO()
     Image.fromarray((127 + 90 * wave + noise).clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=92)
     return buffer.getvalue()
 
 
 def entries() -> dict:
-    """Twelve pictures; 1 to 8 show a cat, the even ones a dog; 1 has an object as RLE, 3 a crowd."""
+    """Return annotations of twelve pictures: 1 to 8 show a cat, even ones a dog; 1 has an object as RLE, 3 a crowd."""
     images, objects = [], []
 
     def add(i: int, category: int, segmentation: object, crowd: int = 0) -> None:
-        objects.append({"id": len(objects) + 1, "image_id": i, "category_id": category, "iscrowd": crowd,
-                        "segmentation": segmentation, "area": 1.0, "bbox": [0, 0, 1, 1]})  # fmt: skip
+        entry = {"id": len(objects) + 1, "image_id": i, "category_id": category, "iscrowd": crowd}
+        objects.append({**entry, "segmentation": segmentation, "area": 1.0, "bbox": [0, 0, 1, 1]})
 
     for i in range(1, 13):
         w, h = size(i)
@@ -65,7 +65,7 @@ def entries() -> dict:
             add(i, 1, [[10, 20, 40, 20, 40, 60, 10, 60]])
         if i % 2 == 0:
             add(i, 2, [[0, 0, 8, 0, 8, 8, 0, 8]])
-    # runs go down the columns: 72 zeros, then a column of ones (96 x 72); the other: a first column of ones (72 x 96)
+    # run lengths go down the columns: the first column holds zeros and the second ones; below, the first holds ones
     add(1, 1, {"size": [72, 96], "counts": [72, 72, 72 * 94]})
     add(3, 1, {"size": [96, 72], "counts": [0, 96, 96 * 71]}, crowd=1)
     categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}, {"id": 7, "name": "zebra"}]
@@ -82,20 +82,20 @@ def zipped(split: str = "val2017") -> bytes:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves ``files``; ``faults[name]`` is a list used up one a request, or one fault that stays."""
+    """Serves ``files``; ``faults[name]`` is one fault for every request, or a list with one fault per request."""
 
     daemon_threads, block_on_close = True, False
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.files: dict[str, bytes] = {name(i): painted(i) for i in range(1, 13)} | {ZIP: zipped()}
+        self.files: dict[str, bytes] = {name(i): jpeg(i) for i in range(1, 13)} | {ZIP: zipped()}
         self.faults: dict[str, object] = {}
-        self.ranges, self.slow = True, 0.0
-        self.asked: dict[str, list[str | None]] = defaultdict(list)
+        self.ranges, self.delay = True, 0.0
+        self.requests: dict[str, list[str | None]] = defaultdict(list)  # the Range header of each
         self.url = f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, request, client_address) -> None:
-        """A client that was killed is no news."""
+        """Print nothing when a client was killed."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -106,8 +106,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         server, key = self.server, self.path.rsplit("/", 1)[-1]
-        wanted = self.headers.get("Range")
-        server.asked[key].append(wanted)
+        requested_range = self.headers.get("Range")
+        server.requests[key].append(requested_range)
         fault = server.faults.get(key)
         if isinstance(fault, list):
             fault = fault.pop(0) if fault else None
@@ -115,8 +115,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(fault or 404)
             return
         body, start = server.files[key], 0
-        if wanted and server.ranges:
-            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        if requested_range and server.ranges:
+            start = int(requested_range.removeprefix("bytes=").removesuffix("-"))
             if start >= len(body):
                 self.send_response(416)
                 self.send_header("Content-Range", f"bytes */{len(body)}")
@@ -132,7 +132,7 @@ class Handler(BaseHTTPRequestHandler):
         rest = rest[: len(rest) // 2] if fault == "cut" else rest
         for i in range(0, len(rest), 1024):
             self.wfile.write(rest[i : i + 1024])
-            time.sleep(server.slow)
+            time.sleep(server.delay)
 
 
 @pytest.fixture
@@ -153,8 +153,8 @@ def index(tmp_path):
     return coco.read(path)
 
 
-def ids(chosen: list[dict]) -> list[int]:
-    return [image["id"] for image in chosen]
+def ids(selected: list[dict]) -> list[int]:
+    return [entry["id"] for entry in selected]
 
 
 def one_sentence(error: pytest.ExceptionInfo) -> str:
@@ -171,42 +171,42 @@ def contents(folder: Path) -> dict[str, bytes]:
 # --- annotations ------------------------------------------------------------------------------
 
 
-def test_annotations_come_once_and_silently(server, tmp_path, capfd):
+def test_annotations_are_downloaded_once_and_silently(server, tmp_path, capfd):
     server.faults[ZIP] = [503, "cut"]
     for _ in range(2):
-        index = coco.annotations(tmp_path, address=f"{server.url}/a/{ZIP}", **QUICK)
+        index = coco.load_annotations(tmp_path, url=f"{server.url}/a/{ZIP}", **QUICK)
         assert len(index.imgs) == 12
     half = len(server.files[ZIP]) // 2
-    assert server.asked[ZIP] == [None, None, f"bytes={half}-"]
+    assert server.requests[ZIP] == [None, None, f"bytes={half}-"]
     assert capfd.readouterr() == ("", "")
     assert sorted(p.name for p in tmp_path.iterdir()) == [ZIP, "instances_val2017.json"]
-    with pytest.raises(CocoError, match="holds no instances_train2017.json, but captions_val2017.json"):
-        coco.annotations(tmp_path, "train2017", f"{server.url}/a/{ZIP}", **QUICK)
-    assert len(server.asked[ZIP]) == 3  # the zip was still there
+    with pytest.raises(CocoError, match="contains no instances_train2017.json, but captions_val2017.json"):
+        coco.load_annotations(tmp_path, "train2017", f"{server.url}/a/{ZIP}", **QUICK)
+    assert len(server.requests[ZIP]) == 3  # the zip was still there
 
 
-def test_annotations_that_cannot_be_had(server, tmp_path):
+def test_errors_for_annotations_that_cannot_be_downloaded(server, tmp_path):
     with pytest.raises(CocoError) as error:
-        coco.annotations(tmp_path, address=f"{server.url}/none.zip", **QUICK)
+        coco.load_annotations(tmp_path, url=f"{server.url}/none.zip", **QUICK)
     assert "404" in one_sentence(error)
     server.files["page.zip"] = b"<html>please log in</html>"
     with pytest.raises(CocoError, match="is not a zip"):
-        coco.annotations(tmp_path, address=f"{server.url}/page.zip", **QUICK)
+        coco.load_annotations(tmp_path, url=f"{server.url}/page.zip", **QUICK)
     damaged = bytearray(zipped())
     damaged[200] ^= 0xFF
     server.files["damaged.zip"] = bytes(damaged)
-    with pytest.raises(CocoError, match="CRC|could not be fetched"):
-        coco.annotations(tmp_path, address=f"{server.url}/damaged.zip", **QUICK)
+    with pytest.raises(CocoError, match="CRC|could not be downloaded"):
+        coco.load_annotations(tmp_path, url=f"{server.url}/damaged.zip", **QUICK)
     assert not (tmp_path / "damaged.zip").exists()
     assert not (tmp_path / "instances_val2017.json").exists()
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", '{"images": []}', '{"images": [{"id": 1}], "annotations": []'])
-def test_annotations_that_are_none(tmp_path, text):
+def test_errors_for_broken_annotation_files(tmp_path, text):
     (tmp_path / "bad.json").write_text(text)
     with pytest.raises(CocoError) as error:
         coco.read(tmp_path / "bad.json")
-    assert "no whole COCO annotation file" in one_sentence(error)
+    assert "no complete COCO annotation file" in one_sentence(error)
 
 
 def test_without_pycocotools(tmp_path, monkeypatch):
@@ -215,23 +215,23 @@ def test_without_pycocotools(tmp_path, monkeypatch):
         coco.read(tmp_path / "any.json")
 
 
-# --- choosing ---------------------------------------------------------------------------------
+# --- selection ---------------------------------------------------------------------------------
 
 
-def test_choose_by_category(index):
-    assert ids(coco.choose(index)) == list(range(1, 13))
-    assert ids(coco.choose(index, "cat")) == list(range(1, 9))
-    assert ids(coco.choose(index, ["cat", "dog"])) == [2, 4, 6, 8]
-    assert ids(coco.choose(index, "cat", limit=3)) == [1, 2, 3]
-    drawn = coco.choose(index, limit=5, seed=1)
-    assert drawn == coco.choose(index, limit=5, seed=1)
-    assert ids(drawn) != ids(coco.choose(index, limit=5, seed=2))
+def test_select_by_category(index):
+    assert ids(coco.select(index)) == list(range(1, 13))
+    assert ids(coco.select(index, "cat")) == list(range(1, 9))
+    assert ids(coco.select(index, ["cat", "dog"])) == [2, 4, 6, 8]
+    assert ids(coco.select(index, "cat", limit=3)) == [1, 2, 3]
+    drawn = coco.select(index, limit=5, seed=1)
+    assert drawn == coco.select(index, limit=5, seed=1)
+    assert ids(drawn) != ids(coco.select(index, limit=5, seed=2))
     assert ids(drawn) == sorted(ids(drawn))
 
 
-def test_choose_by_size(index):
-    assert ids(coco.choose(index, min_side=96)) == [2, 4, 6, 8, 10, 12]  # of a short side
-    assert ids(coco.choose(index, max_side=96)) == [1, 3, 5, 7, 9, 11]  # of a long side
+def test_select_by_size(index):
+    assert ids(coco.select(index, min_side=96)) == [2, 4, 6, 8, 10, 12]  # the short side
+    assert ids(coco.select(index, max_side=96)) == [1, 3, 5, 7, 9, 11]  # the long side
 
 
 @pytest.mark.parametrize(
@@ -245,84 +245,85 @@ def test_choose_by_size(index):
         ([4, "United States Government Work"], [4, 8]),
     ],
 )
-def test_choose_by_licence(index, licences, numbers):
+def test_select_by_licence(index, licences, numbers):
     assert coco.licence_ids(index, licences) == set(numbers)
-    assert {image["license"] for image in coco.choose(index, licences=licences)} == set(numbers)
+    assert {image["license"] for image in coco.select(index, licences=licences)} == set(numbers)
 
 
-def test_choosing_what_is_not_there(index):
+def test_errors_for_unknown_names_and_empty_selections(index):
     with pytest.raises(CocoError) as error:
-        coco.choose(index, ["Cats"])
+        coco.select(index, ["Cats"])
     assert "did you mean 'cat'?" in one_sentence(error)
     with pytest.raises(CocoError) as error:
-        coco.choose(index, licences="comercial")
+        coco.select(index, licences="comercial")
     assert "did you mean 'commercial'" in one_sentence(error)
     with pytest.raises(CocoError, match="no licence 9"):
-        coco.choose(index, licences=[4, 9])
+        coco.select(index, licences=[4, 9])
     with pytest.raises(CocoError) as error:
-        coco.choose(index, "cat", licences=4, min_side=500)
+        coco.select(index, "cat", licences=4, min_side=500)
     assert "8 show cat, 1 of them have the licence, 0 of those the size" in one_sentence(error)
     with pytest.raises(CocoError, match="0 show zebra"):
-        coco.choose(index, "zebra")
+        coco.select(index, "zebra")
 
 
-# --- fetching ---------------------------------------------------------------------------------
+# --- download ---------------------------------------------------------------------------------
 
 
-def test_fetch_once(server, index, tmp_path, capfd):
-    folder, chosen = tmp_path / "new" / "photos", coco.choose(index, "cat")
-    before = coco.cost(chosen, folder)
-    assert (before.pictures, before.there) == (8, 0)
+def test_download_once(server, index, tmp_path, capfd):
+    folder, selected = tmp_path / "new" / "photos", coco.select(index, "cat")
+    before = coco.estimate(selected, folder)
+    assert (before.to_download, before.already_there) == (8, 0)
     assert before.megabytes == pytest.approx(sum(w * h for w, h in map(size, range(1, 9))) * 0.6e-6)
-    assert str(before) == "8 pictures to fetch, about 0.0 MB; 0 are already there"
+    assert str(before) == "8 pictures to download, about 0.0 MB; 0 are already there"
     calls = []
-    report = coco.fetch(chosen, folder, server.url, progress=lambda *call: calls.append(call), **QUICK)
+    report = coco.download(selected, folder, server.url, progress=lambda *call: calls.append(call), **QUICK)
     assert contents(folder) == {name(i): server.files[name(i)] for i in range(1, 9)}
-    assert report.fetched == [folder / name(i) for i in range(1, 9)]
-    assert (report.already, report.skipped) == ([], {})
-    assert report.bytes == sum(len(server.files[name(i)]) for i in range(1, 9))
+    assert report.downloaded == [folder / name(i) for i in range(1, 9)]
+    assert (report.already_there, report.skipped) == ([], {})
+    assert report.bytes_received == sum(len(server.files[name(i)]) for i in range(1, 9))
     assert report.seconds > 0
     assert [call[:2] for call in calls] == [(i, 8) for i in range(1, 9)]
     assert capfd.readouterr() == ("", "")
 
-    server.asked.clear()
-    again = coco.fetch(chosen, folder, server.url, progress=True, **QUICK)
-    assert not server.asked
-    assert (again.fetched, len(again.already), again.bytes) == ([], 8, 0)
-    assert str(again).startswith("0 fetched, 8 already there, 0 skipped; 0.0 MB in")
+    server.requests.clear()
+    again = coco.download(selected, folder, server.url, progress=True, **QUICK)
+    assert not server.requests
+    assert (again.downloaded, len(again.already_there), again.bytes_received) == ([], 8, 0)
+    assert str(again).startswith("0 downloaded, 8 already there, 0 skipped; 0.0 MB in")
     assert "8/8" in capfd.readouterr().err  # the bar
-    assert str(coco.cost(chosen, folder)) == "0 pictures to fetch, about 0.0 MB; 8 are already there"
+    assert str(coco.estimate(selected, folder)) == "0 pictures to download, about 0.0 MB; 8 are already there"
 
 
-def test_fetch_from_the_addresses_of_the_entries(server, index, tmp_path):
-    chosen = coco.choose(index, limit=3)
-    chosen[0]["coco_url"] = f"{server.url}/val 2017/{name(1)}"  # a space must be no trouble
-    chosen[1]["coco_url"] = (tmp_path / "instances.json").as_uri()  # nothing but the web
-    report = coco.fetch(chosen, tmp_path / "photos", **QUICK)
-    assert [p.name for p in report.fetched] == [name(1)]
+def test_download_from_the_urls_of_the_entries(server, index, tmp_path):
+    selected = coco.select(index, limit=3)
+    selected[0]["coco_url"] = f"{server.url}/val 2017/{name(1)}"  # with a space
+    selected[1]["coco_url"] = (tmp_path / "instances.json").as_uri()  # only http and https are allowed
+    report = coco.download(selected, tmp_path / "photos", **QUICK)
+    assert [p.name for p in report.downloaded] == [name(1)]
     assert all("no address" in reason for reason in report.skipped.values())
     assert len(report.skipped) == 2
 
 
-def test_everything_that_can_go_wrong(server, index, tmp_path):
-    whole = dict(server.files)
+def test_faults_of_the_server(server, index, tmp_path):
+    original = dict(server.files)
     server.faults = {
         name(1): ["cut", "cut"], name(2): 404, name(3): [500], name(4): 500, name(5): ["long"], name(6): "long",
         name(7): ["short"], name(12): [429, 503],
     }  # fmt: skip
-    server.files[name(8)] = whole[name(8)][:-400]
+    server.files[name(8)] = original[name(8)][:-400]
     server.files[name(9)] = b"<html>not here</html>"
-    server.files[name(10)] = whole[name(9)]  # a good picture, but another one
-    report = coco.fetch(coco.choose(index), tmp_path / "photos", server.url, **QUICK)
+    server.files[name(10)] = original[name(9)]  # a valid picture, but another one
+    report = coco.download(coco.select(index), tmp_path / "photos", server.url, **QUICK)
 
-    # resumed from where the line was cut, not from the start
-    first = len(whole[name(1)]) // 2
-    second = first + (len(whole[name(1)]) - first) // 2
-    assert server.asked[name(1)] == [None, f"bytes={first}-", f"bytes={second}-"]
+    # resumed where the connection was cut
+    first = len(original[name(1)]) // 2
+    second = first + (len(original[name(1)]) - first) // 2
+    assert server.requests[name(1)] == [None, f"bytes={first}-", f"bytes={second}-"]
     good = [1, 3, 5, 6, 7, 11, 12]
-    assert report.fetched == [tmp_path / "photos" / name(i) for i in good]
-    assert contents(tmp_path / "photos") == {name(i): whole[name(i)] for i in good}  # and no .part of broken ones
-    assert {key: len(server.asked[key]) for key in server.faults} == {
+    assert report.downloaded == [tmp_path / "photos" / name(i) for i in good]
+    # no broken pictures and no .part files of them
+    assert contents(tmp_path / "photos") == {name(i): original[name(i)] for i in good}
+    assert {key: len(server.requests[key]) for key in server.faults} == {
         name(1): 3, name(2): 1, name(3): 2, name(4): 4, name(5): 2, name(6): 2, name(7): 2, name(12): 3,
     }  # fmt: skip
     assert set(report.skipped) == {name(i) for i in (2, 4, 8, 9, 10)}
@@ -334,79 +335,79 @@ def test_everything_that_can_go_wrong(server, index, tmp_path):
 
 
 @pytest.mark.parametrize("fault", ["long", "short", "cut"])
-def test_faults_that_stay_on_a_server_without_ranges(server, index, tmp_path, fault):
+def test_permanent_faults_of_a_server_without_ranges(server, index, tmp_path, fault):
     server.ranges, server.faults[name(1)] = False, fault
-    report = coco.fetch(coco.choose(index, limit=2), tmp_path / "photos", server.url, **QUICK)
-    assert [p.name for p in report.fetched] == [name(2)]
+    report = coco.download(coco.select(index, limit=2), tmp_path / "photos", server.url, **QUICK)
+    assert [p.name for p in report.downloaded] == [name(2)]
     assert ("cut off" if fault == "short" else "bytes came") in report.skipped[name(1)]
-    assert len(server.asked[name(1)]) == (2 if fault == "short" else 4)
+    assert len(server.requests[name(1)]) == (2 if fault == "short" else 4)
     server.faults = {}
-    report = coco.fetch(coco.choose(index, limit=2), tmp_path / "photos", server.url, **QUICK)
+    report = coco.download(coco.select(index, limit=2), tmp_path / "photos", server.url, **QUICK)
     assert contents(tmp_path / "photos") == {name(i): server.files[name(i)] for i in (1, 2)}
 
 
-@pytest.mark.parametrize("rest", ["whole", "too long", "of another file"])
-def test_parts_left_by_an_earlier_call(server, index, tmp_path, rest):
+@pytest.mark.parametrize("content", ["complete", "too long", "of another file"])
+def test_part_files_of_an_earlier_call(server, index, tmp_path, content):
     body = server.files[name(1)]
     part = tmp_path / "photos" / f"{name(1)}.part"
     part.parent.mkdir()
-    part.write_bytes({"whole": body, "too long": b"?" + body, "of another file": b"?" * 300}[rest])
-    report = coco.fetch(coco.choose(index, limit=1), part.parent, server.url, **QUICK)
+    part.write_bytes({"complete": body, "too long": b"?" + body, "of another file": b"?" * 300}[content])
+    report = coco.download(coco.select(index, limit=1), part.parent, server.url, **QUICK)
     assert contents(part.parent) == {name(1): body}
-    assert (report.bytes == 0) == (rest == "whole")
+    assert (report.bytes_received == 0) == (content == "complete")
 
 
-def test_broken_files_are_fetched_again(server, index, tmp_path):
-    chosen = coco.choose(index, limit=2)
-    coco.fetch(chosen, tmp_path / "photos", server.url, **QUICK)
+def test_broken_files_are_downloaded_again(server, index, tmp_path):
+    selected = coco.select(index, limit=2)
+    coco.download(selected, tmp_path / "photos", server.url, **QUICK)
     (tmp_path / "photos" / name(1)).write_bytes(server.files[name(1)][:-300])
-    report = coco.fetch(chosen, tmp_path / "photos", server.url, **QUICK)
-    assert [p.name for p in report.fetched] == [name(1)]
-    assert [p.name for p in report.already] == [name(2)]
+    report = coco.download(selected, tmp_path / "photos", server.url, **QUICK)
+    assert [p.name for p in report.downloaded] == [name(1)]
+    assert [p.name for p in report.already_there] == [name(2)]
     (tmp_path / "photos" / name(1)).write_bytes(b"")
     server.faults[name(1)] = 404
-    report = coco.fetch(chosen, tmp_path / "photos", server.url, **QUICK)
-    assert list(contents(tmp_path / "photos")) == [name(2)]  # a trainer must not meet the broken one
+    report = coco.download(selected, tmp_path / "photos", server.url, **QUICK)
+    assert list(contents(tmp_path / "photos")) == [name(2)]  # training must not read the broken one
 
 
-def test_names_never_lead_out_of_the_folder(server, index, tmp_path):
-    chosen = coco.choose(index, limit=3)
-    for image, bad in zip(chosen, ("../../1.jpg", "..\\2.jpg", "..")):
-        image["coco_url"], image["file_name"] = f"{server.url}/{image['file_name']}", bad
-    coco.fetch(chosen, tmp_path / "a" / "photos", **QUICK)
+def test_file_names_cannot_leave_the_folder(server, index, tmp_path):
+    selected = coco.select(index, limit=3)
+    for entry, bad in zip(selected, ("../../1.jpg", "..\\2.jpg", "..")):
+        entry["coco_url"], entry["file_name"] = f"{server.url}/{entry['file_name']}", bad
+    coco.download(selected, tmp_path / "a" / "photos", **QUICK)
     assert list(contents(tmp_path / "a" / "photos")) == ["1.jpg", "2.jpg", "unnamed"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "instances.json"]
 
 
-def test_no_server(server, index, tmp_path):
+def test_error_without_a_server(server, index, tmp_path):
     server.shutdown()
     server.server_close()
     for call in (
-        lambda: coco.fetch(coco.choose(index), tmp_path / "photos", server.url, **QUICK),
-        lambda: coco.annotations(tmp_path, address=f"{server.url}/{ZIP}", **QUICK),
+        lambda: coco.download(coco.select(index), tmp_path / "photos", server.url, **QUICK),
+        lambda: coco.load_annotations(tmp_path, url=f"{server.url}/{ZIP}", **QUICK),
     ):
         with pytest.raises(CocoError) as error:
             call()
         assert f"127.0.0.1:{server.server_port} cannot be reached" in one_sentence(error)
 
 
-def test_a_silent_server_is_given_up(server, index, tmp_path):
-    server.slow = 30
+def test_a_silent_server_times_out(server, index, tmp_path):
+    server.delay = 30
     start = time.monotonic()
-    report = coco.fetch(coco.choose(index, limit=1), tmp_path / "photos", server.url, pauses=(0,), timeout=0.2)
+    report = coco.download(coco.select(index, limit=1), tmp_path / "photos", server.url, pauses=(0,), timeout=0.2)
     assert "TimeoutError" in report.skipped[name(1)]
     assert time.monotonic() - start < 5
 
 
-def test_pauses_are_kept(server, index, tmp_path):
+def test_pauses_between_attempts(server, index, tmp_path):
     server.faults[name(1)] = [503, 503]
-    report = coco.fetch(coco.choose(index, limit=1), tmp_path / "photos", server.url, pauses=(0.1, 0.2))
-    assert len(report.fetched) == 1
+    report = coco.download(coco.select(index, limit=1), tmp_path / "photos", server.url, pauses=(0.1, 0.2))
+    assert len(report.downloaded) == 1
     assert report.seconds >= 0.3
 
 
-def test_full_disks(server, index, tmp_path, monkeypatch):
-    chosen = coco.choose(index)
+def test_errors_for_full_disks(server, index, tmp_path, monkeypatch):
+    selected = coco.select(index)
 
     def full(path, mode="r"):
         if path.name == f"{name(3)}.part":
@@ -416,31 +417,34 @@ def test_full_disks(server, index, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(coco, "open", full, raising=False)
         with pytest.raises(CocoError) as error:
-            coco.fetch(chosen, tmp_path / "photos", server.url, **QUICK)
+            coco.download(selected, tmp_path / "photos", server.url, **QUICK)
     assert "No space left" in one_sentence(error)
-    assert len(coco.fetch(chosen, tmp_path / "photos", server.url, **QUICK).skipped) == 0
+    assert len(coco.download(selected, tmp_path / "photos", server.url, **QUICK).skipped) == 0
 
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
     with pytest.raises(CocoError) as error:
-        coco.fetch(chosen, tmp_path / "other", server.url, **QUICK)
+        coco.download(selected, tmp_path / "other", server.url, **QUICK)
     assert "MB are needed" in one_sentence(error)
     (tmp_path / "file").write_text("")
     with pytest.raises(CocoError, match="cannot be written"):
-        coco.fetch(chosen, tmp_path / "file", server.url, **QUICK)
+        coco.download(selected, tmp_path / "file", server.url, **QUICK)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_run_goes_on(server, index, tmp_path, how):
-    folder, chosen, server.slow = tmp_path / "photos", coco.choose(index), 0.03
-    child = multiprocessing.get_context("fork").Process(
-        target=lambda: (os.dup2(os.open(os.devnull, os.O_WRONLY), 2), coco.fetch(chosen, folder, server.url, workers=2))
-    )
+def test_a_stopped_download_continues(server, index, tmp_path, how):
+    folder, selected, server.delay = tmp_path / "photos", coco.select(index), 0.03
+
+    def download_quietly() -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        coco.download(selected, folder, server.url, workers=2)
+
+    child = multiprocessing.get_context("fork").Process(target=download_quietly)
     child.start()
     end = time.monotonic() + 5
-    while time.monotonic() < end:  # until some are whole and some half
+    while time.monotonic() < end:  # until some are complete and some are partial
         files = sorted(p.name for p in folder.glob("*")) if folder.exists() else []
         if sum(f.endswith(".jpg") for f in files) >= 2 and any(
             p.stat().st_size > 2000 for p in folder.glob("*.part") if p.exists()
@@ -451,22 +455,22 @@ def test_a_stopped_run_goes_on(server, index, tmp_path, how):
     child.join(5)
     assert child.exitcode not in (0, None)
     left = contents(folder)
-    halves = {key.removesuffix(".part"): body for key, body in left.items() if key.endswith(".part")}
-    assert halves
-    assert len(left) < 12 + len(halves)
+    partial = {key.removesuffix(".part"): body for key, body in left.items() if key.endswith(".part")}
+    assert partial
+    assert len(left) < 12 + len(partial)
     for key, body in left.items():
         if key.endswith(".part"):
             assert server.files[key.removesuffix(".part")].startswith(body)
         else:
             assert body == server.files[key]
 
-    server.slow = 0
-    server.asked.clear()
-    report = coco.fetch(chosen, folder, server.url, **QUICK)
-    assert {p.name for p in report.already} == {key for key in left if key.endswith(".jpg")}
-    assert set(server.asked) == {p.name for p in report.fetched}
-    for key, body in halves.items():
-        assert server.asked[key] == [f"bytes={len(body)}-" if body else None]
+    server.delay = 0
+    server.requests.clear()
+    report = coco.download(selected, folder, server.url, **QUICK)
+    assert {p.name for p in report.already_there} == {key for key in left if key.endswith(".jpg")}
+    assert set(server.requests) == {p.name for p in report.downloaded}
+    for key, body in partial.items():
+        assert server.requests[key] == [f"bytes={len(body)}-" if body else None]
     assert contents(folder) == {name(i): server.files[name(i)] for i in range(1, 13)}
 
 
@@ -487,7 +491,7 @@ def test_masks(index):
     assert bool(coco.mask(index, 3, "cat")[0, 0, :, 0].all())  # the crowd
 
 
-def test_masks_of_what_is_not_there(index):
+def test_errors_for_masks(index):
     with pytest.raises(CocoError) as error:
         coco.mask(index, 2, "zebra")
     assert "picture 2 shows no zebra here; it shows: cat, dog" in one_sentence(error)

@@ -17,7 +17,8 @@ import torch
 from conftest import ROOT
 from PIL import Image
 
-from nstlib import VGGFeatures, images, layer_names, load, save, texture, transfer, vgg
+from nstlib import VGGFeatures, images, layer_names, load, save, texture, transfer
+from nstlib.pretrained import compact_state
 
 OUTSIDE = ROOT.parent / "shared"
 JUDGE = OUTSIDE / "tools" / "judge_style.py"
@@ -27,7 +28,7 @@ needs_judge = pytest.mark.skipif(not JUDGE.exists(), reason="the judge's weights
 def test_it_is_a_thin_vgg19():
     network = VGGFeatures(weights="compact")
     assert network.available == layer_names("vgg19")
-    metadata = vgg.compact_state()[1]
+    metadata = compact_state()[1]
     assert [network.channels(f"relu{b}_1") for b in range(1, 6)] == json.loads(metadata["widths"])
     assert len(json.loads(metadata["classes"])) == 202
 
@@ -82,7 +83,7 @@ def test_it_names_thumbnails_that_it_never_saw():
     names = sorted(files)
     order = torch.randperm(len(names), generator=torch.Generator().manual_seed(0))[: len(names) // 10][:2000]
     classes = sorted({n.split("/")[0] for n in names})
-    state, metadata = vgg.compact_state()
+    state, metadata = compact_state()
     network = VGGFeatures(weights="compact")
     right = 0
     for part in order.split(200):

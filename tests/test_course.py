@@ -1,4 +1,4 @@
-"""The checks of the exercises, with right answers and with the mistakes that students make."""
+"""The checks of the exercises, with right answers and with the mistakes that students make; the list of lessons."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nstlib import SettingError, content_loss, course, exercises, gram_matrix, style_loss, total_variation
-from nstlib.checks import OPEN, RIGHT, WRONG, Check, UnsolvedError
+from nstlib import SettingError, content_loss, course, gram_matrix, style_loss, total_variation
+from nstlib.course import exercises
+from nstlib.course.checks import OPEN, RIGHT, WRONG, Check, UnsolvedError, Verdict
+from nstlib.course.grading import NO_RESULT, Exercise, examine
+from nstlib.course.lessons import notebooks_folder
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -21,33 +26,45 @@ def check() -> Check:
     return Check()
 
 
+def assert_wrong(verdict: Verdict, words: str) -> None:
+    """Assert that the verdict is "wrong", with these words in a single sentence."""
+    assert verdict.state == WRONG, verdict
+    assert words in verdict.message, verdict.message
+    assert "\n" not in verdict.message
+    assert ". " not in verdict.message.split(" For a hint:")[0], "more than one sentence"
+    assert not verdict.ok
+
+
+# --- wrong answers -------------------------------------------------------------------------------------
+
+
 def rows(x):
-    return x.flatten(2)
+    return x.flatten(2)  # (N, C, H*W)
 
 
-def tutorial(x):
-    """The PyTorch tutorial's Gram matrix: fine for one picture, wrong for two."""
+def gram_of_whole_batch(x):
+    """The Gram matrix of the PyTorch tutorial: right for one picture, wrong for two."""
     n, c, h, w = x.size()
     features = x.view(n * c, h * w)
     return torch.mm(features, features.t()).div(n * c * h * w)
 
 
-def in_place(x):
+def gram_in_place(x):
     n, c, h, w = x.shape
     x /= (h * w) ** 0.5
     return rows(x) @ rows(x).transpose(1, 2)
 
 
-def mixed(x):
+def gram_without_batch_mean(x):
     flat = rows(x - x.mean(0, keepdim=True) if len(x) > 1 else x)
     return flat @ flat.transpose(1, 2) / flat.shape[2]
 
 
-def hard_coded(x):
+def gram_with_fixed_divisor(x):
     return rows(x) @ rows(x).transpose(1, 2) / 20
 
 
-def raises(x):
+def wrong_product(x):
     return x @ torch.zeros(7, 7)
 
 
@@ -58,7 +75,7 @@ RIGHT_GRAMS = [
     gram_matrix,
 ]
 WRONG_GRAMS = [
-    (lambda x: rows(x) @ rows(x).mT, "by nothing"),
+    (lambda x: rows(x) @ rows(x).mT, "it does not divide"),
     (lambda x: gram_matrix(x, "chw"), "C*H*W"),
     (lambda x: gram_matrix(x, "none") / x.shape[1], "by C only"),
     (lambda x: gram_matrix(x, "none") / x.numel(), "N*C*H*W"),
@@ -66,8 +83,8 @@ WRONG_GRAMS = [
     (lambda x: gram_matrix(x, "none") / x.shape[2], "by H only"),
     (lambda x: gram_matrix(x) / x.shape[0], "N*H*W"),
     (lambda x: gram_matrix(x) * 0.123, "0.123 times"),
-    (lambda x: rows(x).mT @ rows(x), "transpose"),
-    (tutorial, "mixes the pictures of the batch"),
+    (lambda x: rows(x).mT @ rows(x), "positions with positions"),
+    (gram_of_whole_batch, "mixes the pictures of the batch"),
     (lambda x: gram_matrix(x).mean(0), "added up"),
     (lambda x: x @ x.mT, "rows with rows"),
     (lambda x: x * x, "matrix product"),
@@ -78,13 +95,16 @@ WRONG_GRAMS = [
     (lambda x: gram_matrix(x).double(), "float64"),
     (lambda x: gram_matrix(x).sum().item(), "plain number"),
     (lambda x: [gram_matrix(x)], "a list"),
-    (in_place, "in place"),
-    (mixed, "mixes the pictures"),
-    (hard_coded, "not for (1, 6, 3, 2)"),
-    (raises, "raises RuntimeError"),
+    (gram_in_place, "in place"),
+    (gram_without_batch_mean, "mixes the pictures"),
+    (gram_with_fixed_divisor, "not for (1, 6, 3, 2)"),
+    (wrong_product, "raises RuntimeError"),
     (lambda x: gram_matrix(x - x.mean((2, 3), keepdim=True)), "covariance"),
     (lambda x: gram_matrix(F.normalize(rows(x), dim=2)[..., None], "none"), "cosines"),
-    (lambda x: x.reshape(len(x), -1, x.shape[1]).mT @ x.reshape(len(x), -1, x.shape[1]) / x[0, 0].numel(), "tears"),
+    (
+        lambda x: x.reshape(len(x), -1, x.shape[1]).mT @ x.reshape(len(x), -1, x.shape[1]) / x[0, 0].numel(),
+        "mixes the channels",
+    ),
     (lambda x: gram_matrix(x).abs(), "sign"),
     (lambda x: gram_matrix(x) * 0, "zero"),
     (lambda x: gram_matrix(x) / 0, "not finite"),
@@ -94,24 +114,24 @@ WRONG_GRAMS = [
 ]
 
 
-def differs(a, b):
-    return (a - b).flatten(1)
+def differences(a, b):
+    return (a - b).flatten(1)  # (N, C*H*W)
 
 
 WRONG_CONTENTS = [
-    (lambda a, b: differs(a, b).square().mean(1), "mean over all elements"),
+    (lambda a, b: differences(a, b).square().mean(1), "mean over all elements"),
     (lambda a, b: (a - b).square().sum(), "mixes the pictures"),
     (F.mse_loss, "mixes the pictures"),
     (lambda a, b: (a - b).square().sum((2, 3)), "each channel"),
     (lambda a, b: (a - b).square(), "nothing is added up"),
     (lambda a, b: (a - b).square().sum((1, 2, 3), keepdim=True), "keepdim"),
-    (lambda a, b: (a - b).square().sum(0), "other way round"),
-    (lambda a, b: 0.5 * differs(a, b).square().sum(1), "half"),
-    (lambda a, b: 2 * differs(a, b).square().sum(1), "twice"),
-    (lambda a, b: differs(a, b).abs().sum(1), "absolute"),
-    (lambda a, b: differs(a, b).sum(1), "not squared"),
-    (lambda a, b: differs(a, b).sum(1).square(), "squares after adding"),
-    (lambda a, b: differs(a, b).norm(dim=1), "root"),
+    (lambda a, b: (a - b).square().sum(0), "only the batch"),
+    (lambda a, b: 0.5 * differences(a, b).square().sum(1), "half"),
+    (lambda a, b: 2 * differences(a, b).square().sum(1), "twice"),
+    (lambda a, b: differences(a, b).abs().sum(1), "absolute"),
+    (lambda a, b: differences(a, b).sum(1), "not squared"),
+    (lambda a, b: differences(a, b).sum(1).square(), "squares after adding"),
+    (lambda a, b: differences(a, b).norm(dim=1), "root"),
     (lambda a, b: (a + b).square().sum((1, 2, 3)), "adds where it should subtract"),
     (lambda a, b: a.square().sum((1, 2, 3)), "second input"),
     (lambda a, b: (a * b).sum((1, 2, 3)), "multiplies"),
@@ -122,12 +142,8 @@ WRONG_CONTENTS = [
 ]
 
 
-def no_mean(x):
-    return total_variation(x, 2, "sum")
-
-
 WRONG_VARIATIONS = [
-    (no_mean, "sum of each direction"),
+    (lambda x: total_variation(x, 2, "sum"), "sum of each direction"),
     (lambda x: total_variation(x, 1), "absolute differences"),
     (lambda x: (x[:, :, 1:] - x[:, :, :-1]).square().flatten(1).mean(1), "columns, too"),
     (lambda x: (x[..., 1:] - x[..., :-1]).square().flatten(1).mean(1), "rows, too"),
@@ -137,21 +153,6 @@ WRONG_VARIATIONS = [
     (lambda x: total_variation(x).sqrt(), "root"),
     (lambda x: sum((x[:, :, 1:] - x[:, :, :-1]).flatten(1).mean(1) for _ in "ab"), "differ"),
 ]
-
-
-@pytest.mark.parametrize("f", RIGHT_GRAMS)
-def test_right_gram_matrices(check, f):
-    verdict = check.gram_matrix(f)
-    assert verdict.ok, verdict.message
-
-
-def told(verdict, words):
-    assert verdict.state == WRONG, verdict
-    assert words in verdict.message, verdict.message
-    first = verdict.message.split(" A hint:")[0]
-    assert first.count(". ") == 0, "one sentence"
-    assert "\n" not in verdict.message
-    assert not verdict.ok
 
 
 WRONG_SHIFTS = [
@@ -164,37 +165,57 @@ WRONG_SHIFTS = [
     ),
 ]
 
+WRONG_GRADIENTS = [
+    (lambda b, p: b.relu() - p, "where the ReLU is zero"),
+    (lambda b, p: b - p, "without ReLU"),
+    (lambda b, p: (b.relu() - p) * (b >= 0), "at before = 0"),
+    (lambda b, p: (b.relu() - p) * (p > 0), "its own input"),
+    (lambda b, p: 2 * (b.relu() - p) * (b > 0), "twice"),
+    (lambda b, p: (p - b.relu()) * (b > 0), "sign"),
+    (lambda b, p: 0.5 * (b.relu() - p).square(), "the loss of every element"),
+    (lambda b, p: ((b.relu() - p) * (b > 0)).sum(), "is expected"),
+]
+
+
+# --- exercises about functions -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("f", RIGHT_GRAMS)
+def test_right_gram_matrices(check, f):
+    verdict = check.gram_matrix(f)
+    assert verdict.ok, verdict.message
+
 
 @pytest.mark.parametrize(("f", "words"), WRONG_SHIFTS)
-def test_wrong_shifted_grams_are_told_apart(check, f, words):
-    told(check.shifted_gram(f), words)
+def test_each_wrong_shifted_gram_is_diagnosed(check, f, words):
+    assert_wrong(check.shifted_gram(f), words)
 
 
-def test_shifted_gram_matrices(check):
+def test_right_shifted_gram_matrices(check):
     assert check.shifted_gram(exercises.shifted_gram).ok
     assert check.shifted_gram(...).state == OPEN
     assert check.shifted_gram(lambda x, down, right: ...).state == OPEN
     x = torch.rand(2, 3, 5, 4)
     assert torch.allclose(exercises.shifted_gram(x, 0, 0), gram_matrix(x))
-    entry = (x[0, 1, :3, :3] * x[0, 2, 2:, 1:]).mean()  # two down, one to the right
+    entry = (x[0, 1, :3, :3] * x[0, 2, 2:, 1:]).mean()  # two rows down, one column to the right
     assert torch.allclose(exercises.shifted_gram(x, 2, 1)[0, 1, 2], entry)
 
 
 @pytest.mark.parametrize(("f", "words"), WRONG_GRAMS)
-def test_wrong_gram_matrices_are_told_apart(check, f, words):
-    told(check.gram_matrix(f), words)
+def test_each_wrong_gram_matrix_is_diagnosed(check, f, words):
+    assert_wrong(check.gram_matrix(f), words)
 
 
 def test_other_divisors(check):
     assert check.gram_matrix(lambda x: gram_matrix(x, "chw"), divisor="chw").ok
     assert check.gram_matrix(lambda x: gram_matrix(x, "none"), divisor="none").ok
-    told(check.gram_matrix(gram_matrix, divisor="none"), "it divides by H*W; the divisor here is nothing")
-    told(check.gram_matrix(gram_matrix, divisor="chw"), "the divisor here is C*H*W")
+    assert_wrong(check.gram_matrix(gram_matrix, divisor="none"), "it divides by H*W; do not divide")
+    assert_wrong(check.gram_matrix(gram_matrix, divisor="chw"), "divide by C*H*W")
 
 
 @pytest.mark.parametrize(("f", "words"), WRONG_CONTENTS)
-def test_wrong_content_losses_are_told_apart(check, f, words):
-    told(check.content_loss(f), words)
+def test_each_wrong_content_loss_is_diagnosed(check, f, words):
+    assert_wrong(check.content_loss(f), words)
 
 
 def test_right_losses(check):
@@ -204,23 +225,23 @@ def test_right_losses(check):
     assert check.style_loss(style_loss).ok
     assert check.total_variation(total_variation).ok
     assert check.total_variation(lambda x: total_variation(x, 1, "sum"), power=1, reduction="sum").ok
-    told(check.content_loss(content_loss, reduction="mean"), "it is the sum")
-    told(check.content_loss(content_loss, reduction="relative"), "own sum of squares")
-    told(check.style_loss(lambda a, b: style_loss(a, b, "mean")), "the mean over all elements")
-    told(check.style_loss(lambda a, b: style_loss(a, b) / 4), "a quarter")
-    told(check.total_variation(lambda x: total_variation(x, 2), power=1), "squares")
+    assert_wrong(check.content_loss(content_loss, reduction="mean"), "it is the sum")
+    assert_wrong(check.content_loss(content_loss, reduction="relative"), "own sum of squares")
+    assert_wrong(check.style_loss(lambda a, b: style_loss(a, b, "mean")), "the mean over all elements")
+    assert_wrong(check.style_loss(lambda a, b: style_loss(a, b) / 4), "a quarter")
+    assert_wrong(check.total_variation(lambda x: total_variation(x, 2), power=1), "squares")
 
 
 @pytest.mark.parametrize(("f", "words"), WRONG_VARIATIONS)
-def test_wrong_total_variations_are_told_apart(check, f, words):
-    told(check.total_variation(f), words)
+def test_each_wrong_total_variation_is_diagnosed(check, f, words):
+    assert_wrong(check.total_variation(f), words)
 
 
 def test_the_gradient_of_the_content_loss_agrees_with_autograd(check):
-    right = exercises.gradient_exercise().reference
+    right = exercises.content_gradient
     generator = torch.Generator().manual_seed(0)
     before, target = (torch.randn(2, 3, 4, 5, generator=generator) for _ in range(2))
-    before[..., 0] = 0  # at the bend
+    before[..., 0] = 0  # where the ReLU has no derivative
     before.requires_grad_()
     (wanted,) = torch.autograd.grad(0.5 * content_loss(before.relu(), target).sum(), before)
     assert torch.allclose(right(before, target), wanted)
@@ -228,21 +249,34 @@ def test_the_gradient_of_the_content_loss_agrees_with_autograd(check):
     assert check.content_gradient(lambda b, p: torch.where(b > 0, b - p, torch.zeros_like(b))).ok
 
 
-@pytest.mark.parametrize(
-    ("f", "words"),
-    [
-        (lambda b, p: b.relu() - p, "where the ReLU is shut"),
-        (lambda b, p: b - p, "without ReLU"),
-        (lambda b, p: (b.relu() - p) * (b >= 0), "at the bend"),
-        (lambda b, p: (b.relu() - p) * (p > 0), "its own input"),
-        (lambda b, p: 2 * (b.relu() - p) * (b > 0), "twice"),
-        (lambda b, p: (p - b.relu()) * (b > 0), "sign"),
-        (lambda b, p: 0.5 * (b.relu() - p).square(), "the loss of every element"),
-        (lambda b, p: ((b.relu() - p) * (b > 0)).sum(), "is wanted"),
-    ],
-)
-def test_wrong_gradients_are_told_apart(check, f, words):
-    told(check.content_gradient(f), words)
+@pytest.mark.parametrize(("f", "words"), WRONG_GRADIENTS)
+def test_each_wrong_gradient_is_diagnosed(check, f, words):
+    assert_wrong(check.content_gradient(f), words)
+
+
+SETTINGS = [
+    *exercises.all_exercises().values(),
+    *(exercises.gram_matrix_exercise(divisor) for divisor in ("chw", "none")),
+    *(exercises.content_loss_exercise(reduction) for reduction in ("mean", "relative")),
+    *(exercises.style_loss_exercise(reduction) for reduction in ("mean", "relative")),
+    *(exercises.total_variation_exercise(power, "sum") for power in (1, 2)),
+]
+
+
+@pytest.mark.parametrize("exercise", SETTINGS, ids=lambda exercise: exercise.name)
+def test_an_exercise_accepts_its_reference_and_recognises_its_mistakes(exercise: Exercise):
+    assert examine(exercise.reference, exercise) is None
+    assert examine(lambda *_: None, exercise) == NO_RESULT
+    for mistake in exercise.mistakes:
+        assert examine(mistake.function, exercise) == mistake.sentence
+
+
+def test_every_exercise_has_hints_and_a_method_of_its_name(check):
+    assert len(exercises.all_exercises()) == 7
+    for name, exercise in exercises.all_exercises().items():
+        assert getattr(check, name)(exercise.reference).ok
+        assert len(exercise.hints) >= 2
+        assert str(check.hint(name)).endswith(exercise.hints[0])
 
 
 def unfinished(*_):
@@ -252,7 +286,7 @@ def unfinished(*_):
 @pytest.mark.parametrize(
     "nothing", [..., None, NotImplemented, NotImplementedError, lambda *a: None, lambda *a: ..., unfinished]
 )
-def test_not_done_yet_never_raises(check, nothing):
+def test_an_unanswered_exercise_is_not_done_yet_and_never_raises(check, nothing):
     verdicts = [
         check.gram_matrix(nothing),
         check.content_loss(nothing),
@@ -273,15 +307,15 @@ def test_not_done_yet_never_raises(check, nothing):
         (0.25, "a thousand times too small"),
         (300, "too large"),
         (2, "much too small"),
-        (float("nan"), "no usable number"),
+        (float("nan"), "not a usable number"),
         ("250", "a str"),
         (True, "a bool"),
         (torch.zeros(3), "a tensor of shape (3,)"),
         (np.zeros(2), "a numpy array"),
     ],
 )
-def test_wrong_numbers(check, answer, words):
-    told(check.number("how many", answer, 250), words)
+def test_each_wrong_number_is_diagnosed(check, answer, words):
+    assert_wrong(check.number("how many", answer, 250), words)
     assert "250" not in check.verdicts["how many"].message.replace(repr(answer), "").replace("-250", "")
 
 
@@ -295,12 +329,12 @@ def test_right_numbers(check):
 
 
 def test_choices(check):
-    explain = {"a": "no sun is there.", "b": "so it is."}
-    assert check.choice("q", " B ", "b", explain).message == "right. so it is."
-    told(check.choice("q", "a", "b", explain), "no sun is there")
-    told(check.choice("q", "z", "b", explain), "none of the answers; choose from a, b")
-    told(check.choice("q", 2, "b", explain), "in quotes")
-    told(check.choice("q", "a", "b"), "'a' is not it")
+    explain = {"a": "there is no sun.", "b": "that is so."}
+    assert check.choice("q", " B ", "b", explain).message == "right. that is so."
+    assert_wrong(check.choice("q", "a", "b", explain), "there is no sun")
+    assert_wrong(check.choice("q", "z", "b", explain), "none of the answers; choose from a, b")
+    assert_wrong(check.choice("q", 2, "b", explain), "in quotes")
+    assert_wrong(check.choice("q", "a", "b"), "'a' is not right")
     assert check.choice("q", "relu4_2", ["relu4_1", "relu4_2"]).ok
     assert check.choice("q", "", "b").state == OPEN
 
@@ -312,33 +346,33 @@ def test_pictures(check, photo):
     class Result:
         image, records = photo, ()
 
-    four = torch.cat([photo, photo[:, :1]], 1)
+    with_alpha = torch.cat([photo, photo[:, :1]], 1)
     nan = photo.clone()
     nan[0, 0, 0, 0] = float("nan")
     for wrong, words in (
         (Result(), ".image"),
-        (photo[0], "batch in front"),
+        (photo[0], "batch dimension first"),
         (photo.permute(0, 2, 3, 1), "permute"),
-        (four, "transparency"),
-        (photo[:, :1], "grey"),
+        (with_alpha, "alpha channel"),
+        (photo[:, :1], "greyscale"),
         (photo * 255, "up to 255"),
         ((photo * 255).byte(), "uint8"),
         (photo - 0.5, "clamp"),
         (nan, "not finite"),
-        (photo * 0, "flat"),
+        (photo * 0, "one colour"),
         (photo.numpy(), "numpy array"),
         (photo.mT, "swapped"),
         (photo[:, :, 8:], "40 high"),
-        (photo * 0.9, "nothing has changed" if False else "differs"),
+        (photo * 0.9, "differs"),
         (photo.flip(1), "BGR"),
     ):
-        told(check.picture("p", wrong, shape=(48, 64), like=photo, tolerance=0.01), words)
-    told(check.picture("p", photo, unlike=photo), "nothing has changed")
-    told(check.picture("p", photo, test=lambda p: "too dark."), "too dark.")
-    told(check.picture("p", photo, test=lambda p: False), "not yet")
+        assert_wrong(check.picture("p", wrong, shape=(48, 64), like=photo, tolerance=0.01), words)
+    assert_wrong(check.picture("p", photo, unlike=photo), "nothing has changed")
+    assert_wrong(check.picture("p", photo, test=lambda p: "too dark."), "too dark.")
+    assert_wrong(check.picture("p", photo, test=lambda p: False), "yet")
 
 
-def test_hints_come_one_by_one(check):
+def test_hints_are_given_one_by_one(check):
     first, second = check.hint("gram_matrix"), check.hint("gram_matrix")
     assert str(first).startswith("Hint 1 of 3")
     assert str(second).startswith("Hint 2 of 3")
@@ -375,7 +409,7 @@ def test_summary_and_require_all(check):
     assert check.verdicts == {}
 
 
-def test_a_verdict_is_plain_text_and_safe_html(check):
+def test_a_verdict_is_plain_text_and_escaped_html(check):
     verdict = check.choice("<q>", "<b>", "a")
     assert str(verdict).startswith("✗ <q>: ")
     assert "&lt;q&gt;" in verdict._repr_html_()
@@ -384,12 +418,13 @@ def test_a_verdict_is_plain_text_and_safe_html(check):
 
 
 def test_checks_need_only_torch():
-    """In a fresh process without matplotlib, ipywidgets and IPython."""
+    """The course can be imported in a fresh process without matplotlib, ipywidgets and IPython."""
     code = (
         "import sys\n"
         "missing = ('matplotlib', 'ipywidgets', 'IPython', 'matplotlib_inline', 'skimage')\n"
         "sys.modules.update(dict.fromkeys(missing))\n"
         "from nstlib import course, gram_matrix\n"
+        "from nstlib.course import anatomy, figures, widgets\n"
         "course.setup()\n"
         "assert course.check.gram_matrix(gram_matrix).ok\n"
     )
@@ -397,35 +432,41 @@ def test_checks_need_only_torch():
     assert done.returncode == 0, done.stderr
     lines = done.stdout.strip().splitlines()
     assert len(lines) == 2
-    assert "scale: smoke" in lines[1]
+    assert "profile: smoke" in lines[1]
 
 
-def test_scales(monkeypatch):
+def test_work_grows_with_the_profile(monkeypatch):
     names = [lesson.name for lesson in course.LESSONS]
-    assert [n[:2] for n in names] == [f"{i:02d}" for i in range(13)]
+    assert [name[:2] for name in names] == [f"{i:02d}" for i in range(13)]
     for name in names:
-        sizes = []
-        for scale in ("smoke", "cpu", "gpu"):
-            monkeypatch.setenv("NST_SCALE", scale)
-            sizes.append(course.scale_for(name))
-        assert sizes[0].size < sizes[1].size <= sizes[2].size  # lesson 12 has the report's size at both
-        assert sizes[0].steps < sizes[1].steps <= sizes[2].steps
-    assert set(course.SCALES) <= {*names, "every other lesson"}
+        profiles = []
+        for profile in ("smoke", "cpu", "gpu"):
+            monkeypatch.setenv("NST_PROFILE", profile)
+            profiles.append(course.profile_for(name))
+        smoke, cpu, gpu = profiles
+        assert smoke.size < cpu.size <= gpu.size  # lesson 12 has one size for cpu and gpu
+        assert smoke.steps < cpu.steps <= gpu.steps
+    assert set(course.PROFILES_BY_LESSON) <= {*names, "every other lesson"}
     with pytest.raises(SettingError, match="there is no lesson '13_x'"):
-        course.scale_for("13_x")
+        course.profile_for("13_x")
 
 
-def test_lesson_table_says_which_exist():
+def test_lesson_table_shows_which_lessons_exist():
     table = course.lesson_table(["00_start_here"])
     assert str(table).count("ready") == 1
     assert str(table).count("planned") == 12
     assert "href='00_start_here.ipynb'" in table._repr_html_()
     assert "href='01" not in table._repr_html_()
     assert course.LESSONS[1].title == "VGG anatomy"
+
+
+def test_the_lessons_of_the_repository_are_found_from_any_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert notebooks_folder() == ROOT / "notebooks"
     assert "00_start_here" in course.existing_lessons()
 
 
-def test_setup_seeds_and_forgets(capsys):
+def test_setup_seeds_and_resets_the_checks(capsys):
     course.check.choice("old", "a", "a")
     course.setup()
     first = torch.rand(3)
@@ -435,8 +476,7 @@ def test_setup_seeds_and_forgets(capsys):
     assert capsys.readouterr().out.count("\n") == 4
 
 
-def test_the_lesson_is_python_and_hides_its_solutions():
-    source = Path(course.__file__).parent.parent / "notebooks" / "source" / "00_start_here.py"
-    text = source.read_text(encoding="utf-8")
+def test_the_first_lesson_is_valid_python_and_marks_its_solutions():
+    text = (ROOT / "notebooks" / "source" / "00_start_here.py").read_text(encoding="utf-8")
     ast.parse(text)
     assert text.count("# SOLUTION") == text.count("# END SOLUTION") == text.count('tags=["exercise"]') >= 2

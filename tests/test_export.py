@@ -1,4 +1,4 @@
-"""ONNX files beside PyTorch; without the packages of the extra, only the errors are tested."""
+"""ONNX files against PyTorch; without the packages of the extra "onnx", only the errors are tested."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from nstlib import SettingError
-from nstlib.export import ExportError, check_onnx, export_onnx
-from nstlib.transformer import TransformerNet
+from nstlib.errors import ExportError, FileError, SettingError
+from nstlib.feedforward.export import check_onnx, export_onnx
+from nstlib.feedforward.transformer import TransformerNet
 
 TINY = {"width": 4, "blocks": 1}
 SIZES = [(5, 7), (64, 48), (51, 90)]
 
 
-def test_what_is_missing_is_named(monkeypatch, tmp_path):
+def test_errors_name_missing_packages(monkeypatch, tmp_path):
     for name in ("onnx", "onnxruntime"):
         monkeypatch.setitem(sys.modules, name, None)
     net = TransformerNet(**TINY)
@@ -33,8 +33,8 @@ def _packages():
         pytest.importorskip(name)
 
 
-def free_sizes(path: Path) -> tuple[dict, list]:
-    """Inputs with their shapes, numbers or names, and the outputs' names."""
+def inputs_and_outputs(path: Path) -> tuple[dict, list]:
+    """Return the inputs with their axes (lengths, or names of free ones) and the names of the outputs."""
     import onnx
 
     graph = onnx.load(path).graph
@@ -46,7 +46,7 @@ def free_sizes(path: Path) -> tuple[dict, list]:
 @pytest.mark.parametrize(
     "kind", [{}, {"norm": "conditional", "styles": 3}, {"norm": "batch", "upsample": "transposed", "pixels": "byte"}]
 )
-def test_the_file_agrees_with_the_network_at_three_sizes(tmp_path, kind):
+def test_file_equals_network_at_three_sizes(tmp_path, kind):
     torch.manual_seed(0)
     net = TransformerNet(**TINY, **kind)
     for name, parameter in net.named_parameters():
@@ -55,17 +55,17 @@ def test_the_file_agrees_with_the_network_at_three_sizes(tmp_path, kind):
     path = export_onnx(net, tmp_path / "folder" / "net.onnx")
     assert [p.name for p in path.parent.iterdir()] == ["net.onnx"]
     assert net.training
-    assert free_sizes(path) == (
+    assert inputs_and_outputs(path) == (
         {"image": [1, 3, "height", "width"], **({"style": [1, 3]} if "styles" in kind else {})},
         ["painted"],
     )
     assert check_onnx(net, path, SIZES) < 1e-4
-    torch.nn.init.normal_(net.last.bias)  # the check must see a difference that is there
+    torch.nn.init.normal_(net.last.bias)  # the check must detect a difference
     assert check_onnx(net, path, SIZES) > 1e-2
 
 
 @pytest.mark.usefixtures("_packages")
-def test_files_and_settings_that_cannot_be_used(tmp_path, monkeypatch):
+def test_errors_for_unusable_files_and_settings(tmp_path, monkeypatch):
     path = tmp_path / "net.onnx"
     net = TransformerNet(**TINY)
     with pytest.raises(ExportError, match="onnxruntime can run"):
@@ -76,7 +76,7 @@ def test_files_and_settings_that_cannot_be_used(tmp_path, monkeypatch):
     with pytest.raises(SettingError, match="opset 11"):
         export_onnx(net, path, opset=11)
     monkeypatch.setattr(torch.onnx, "export", lambda net, args, file, **_: Path(file).write_bytes(b"exported"))
-    with pytest.raises(ExportError, match="folder"):
+    with pytest.raises(FileError, match="folder"):
         export_onnx(net, tmp_path)
     monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: 1 / 0)
     with pytest.raises(ExportError, match=r"could not export this network \(division by zero\)"):

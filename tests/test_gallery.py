@@ -1,4 +1,4 @@
-"""The gallery's pictures, and what it says when one is not there. No test opens a connection."""
+"""The gallery's pictures, and its messages when one is not available. No test opens a connection."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from nstlib import gallery, save
-from nstlib.gallery import GalleryError
+from nstlib import save
+from nstlib.data import gallery
+from nstlib.errors import GalleryError
 
 pooch = pytest.importorskip("pooch")
 pytest.importorskip("skimage")
@@ -17,7 +18,7 @@ pytest.importorskip("skimage")
 
 @pytest.fixture
 def styles(tmp_path, monkeypatch, photo) -> Path:
-    """A folder of two styles."""
+    """A folder with two style pictures."""
     for name in ("night", "waves"):
         save(photo, tmp_path / "styles" / f"{name}.jpg")
     (tmp_path / "styles" / "notes.txt").write_text("no picture")
@@ -32,8 +33,8 @@ def one_sentence(error: pytest.ExceptionInfo) -> str:
 
 
 @pytest.mark.parametrize("name", gallery.content_names())
-def test_contents_lie_in_the_wheel(name, monkeypatch):
-    monkeypatch.setattr(pooch, "retrieve", None)  # a download would fail
+def test_contents_are_in_the_wheel(name, monkeypatch):
+    monkeypatch.setattr(pooch, "retrieve", None)  # a download would raise
     picture = gallery.content(name, 40)
     assert picture.shape[:2] == (1, 3)
     assert max(picture.shape[2:]) == 40
@@ -41,7 +42,7 @@ def test_contents_lie_in_the_wheel(name, monkeypatch):
     assert 0 <= picture.min() < picture.max() <= 1
 
 
-def test_unknown_content_names_the_nearest():
+def test_error_for_unknown_content_suggests_the_nearest_name():
     with pytest.raises(GalleryError) as error:
         gallery.content("chelsey")
     assert "did you mean 'chelsea'?" in one_sentence(error)
@@ -54,7 +55,7 @@ def test_content_without_scikit_image(monkeypatch):
     assert "pip install scikit-image" in one_sentence(error)
 
 
-def test_styles_of_a_folder(styles):
+def test_styles_in_a_folder(styles):
     assert gallery.style_names() == ["night", "waves"]
     assert gallery.style("waves", 32).shape == (1, 3, 24, 32)
     with pytest.raises(GalleryError) as error:
@@ -62,8 +63,8 @@ def test_styles_of_a_folder(styles):
     assert one_sentence(error) == "there is no style 'wave'; did you mean 'waves'? There are: night, waves."
 
 
-def test_styles_of_the_repository(monkeypatch, tmp_path):
-    """Found beside the package, wherever the notebook runs."""
+def test_styles_in_the_repository(monkeypatch, tmp_path):
+    """They are found beside the package, whatever the working directory is."""
     monkeypatch.delenv("NST_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
     names = gallery.style_names()
@@ -81,15 +82,15 @@ def test_no_styles(monkeypatch, tmp_path):
 
 
 def test_paintings_have_fixed_addresses_and_hashes():
-    for name, (title, address, sha256, word) in gallery.PAINTINGS.items():
-        commit = address.split("/")[5]
-        assert address.startswith("https://raw.githubusercontent.com/"), name
+    for name, painting in gallery.PAINTINGS.items():
+        commit = painting.url.split("/")[5]
+        assert painting.url.startswith("https://raw.githubusercontent.com/"), name
         assert len(commit) == 40
         assert int(commit, 16)
-        assert len(sha256) == 64
-        assert int(sha256, 16)
-        assert title
-        assert word
+        assert len(painting.sha256) == 64
+        assert int(painting.sha256, 16)
+        assert painting.title
+        assert painting.similar_style
 
 
 @pytest.mark.parametrize("error", [ConnectionError("no route"), OSError("disk full"), TimeoutError()])
@@ -101,9 +102,9 @@ def test_painting_without_a_connection(styles, monkeypatch, error):
     with pytest.raises(GalleryError) as caught:
         gallery.painting("shipwreck")
     text = one_sentence(caught)
-    assert "could not be fetched" in text
-    assert "take gallery.style('waves') instead" in text
-    with pytest.raises(GalleryError, match="take gallery.style"):
+    assert "could not be downloaded" in text
+    assert "use gallery.style('waves') instead" in text
+    with pytest.raises(GalleryError, match="use gallery.style"):
         gallery.painting("starry_night")
 
 
@@ -118,17 +119,17 @@ def test_painting_with_a_wrong_hash(styles, monkeypatch):
 
 
 def test_a_painting_is_read_from_the_cache(tmp_path, monkeypatch, photo):
-    asked = []
+    calls = []
 
-    def retrieve(address, known_hash, fname, path):
-        asked.append((address, known_hash, str(path)))
+    def retrieve(url, known_hash, fname, path):
+        calls.append((url, known_hash, str(path)))
         return save(photo, tmp_path / fname)
 
     monkeypatch.setattr(pooch, "retrieve", retrieve)
     monkeypatch.setenv("NST_CACHE", str(tmp_path / "cache"))
     assert gallery.painting("starry_night", 32).shape == (1, 3, 24, 32)
-    ((address, known_hash, path),) = asked
-    assert address.endswith(".jpg")
+    ((url, known_hash, path),) = calls
+    assert url.endswith(".jpg")
     assert known_hash.startswith("sha256:")
     assert path == str(tmp_path / "cache")
 

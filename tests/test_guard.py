@@ -14,9 +14,10 @@ from statistics import median
 import pytest
 import torch
 
-from nstlib import Objective, VGGFeatures, gallery, get_preset, resize, synthesize
-from nstlib.starts import make_start
-from nstlib.synthesis import MAX_STEP
+from nstlib import Objective, VGGFeatures, get_preset, resize, synthesize
+from nstlib.data import gallery
+from nstlib.initialization import make_init
+from nstlib.optimize import MAX_STEP
 
 SIDE, STEPS, HISTORY, SEEDS = 32, 40, 10, 100
 
@@ -31,7 +32,7 @@ def objective() -> Objective:
 
 def first_picture(seed: int) -> torch.Tensor:
     content = gallery.content("chelsea", SIDE)
-    return make_start("content+noise", content, tuple(content.shape), seed)
+    return make_init("content+noise", content, tuple(content.shape), seed)
 
 
 def by_torch(objective: Objective, start: torch.Tensor, line_search: str | None = None, clamp: bool = True) -> list:

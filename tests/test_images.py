@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from nstlib import ImageError, images
+from nstlib import FileError, ImageError, images
 
 
 def gradient(mode: str = "RGB", size: tuple[int, int] = (30, 20)) -> Image.Image:
@@ -157,7 +157,7 @@ def test_save_keeps_the_old_file_when_it_fails(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(ImageError, match="No space left"):
+    with pytest.raises(FileError, match="No space left"):
         images.save(gradient("L"), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]

@@ -69,7 +69,7 @@ def test_the_whole_path_on_a_small_coco(server, tmp_path, monkeypatch, capsys):
     assert not seen
     assert not server.asked
 
-    monkeypatch.setenv("NST_SCALE", "gpu")
+    monkeypatch.setenv("NST_PROFILE", "gpu")
     exec(cells[1], names)
     said = capsys.readouterr().out
     assert "9 pictures to fetch" in said  # of twelve, three may not be changed

@@ -47,7 +47,7 @@ display(Image.new("RGBA", (4, 4)))
 plt.plot([1, 2])
 plt.show()
 ipywidgets.interact(lambda x: print(x), x=(0, 3))
-print(os.environ["NST_SCALE"], object())
+print(os.environ["NST_PROFILE"], object())
 print("100%|####| 3/3 [00:01<00:00]", file=sys.stderr)
 
 # %% tags=["exercise"]
@@ -80,7 +80,7 @@ class Check:
         assert self.done == 2, "the checks have not all passed"
 check = Check()
 def setup():
-    print("device, scale, extractor")
+    print("device, profile, extractor")
 """
 """Stands in for nstlib.course: without torch a kernel is up in a second."""
 
@@ -222,7 +222,7 @@ def test_outputs_are_small_and_do_not_change_from_run_to_run(folder: Path):
     assert "a bar" not in said
     assert "%|" not in said
     assert "widgets" not in notebook.metadata
-    assert notebook.metadata.nst == {"source_sha256": only(folder).digest, "kind": "student", "scale": "cpu"}
+    assert notebook.metadata.nst == {"source_sha256": only(folder).digest, "kind": "student", "profile": "cpu"}
 
 
 def test_what_has_not_changed_is_not_built_again(folder: Path, capsys: pytest.CaptureFixture, monkeypatch):
@@ -241,7 +241,7 @@ def test_what_has_not_changed_is_not_built_again(folder: Path, capsys: pytest.Ca
     ("edit", "message"),
     [
         (lambda n: n.metadata.nst.update(source_sha256="0"), "has changed since it was built"),
-        (lambda n: n.metadata.nst.update(scale="smoke"), "has changed since it was built"),
+        (lambda n: n.metadata.nst.update(profile="smoke"), "has changed since it was built"),
         (lambda n: n.cells[3].update(source="1"), "cell 4 is not what the source gives; change the source"),
         (lambda n: n.cells[2].update(source="1"), "cell 3 is not what the source gives; run tools/stamp_address.py"),
         (lambda n: n.cells.pop(), "its source gives"),
@@ -328,7 +328,7 @@ def test_nbval_runs_both_copies_and_fails_for_a_wrong_answer(folder: Path, cours
         change(solved, lambda n: tagged(n, "exercise").update(source="def double(x):\n    return 3"))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-current-env"]
     command += ["--nbval-cell-timeout=120", "-c", os.devnull, str(only(folder).notebook("student")), str(solved)]
-    environment = {**os.environ, "NST_SCALE": "smoke", "PYTHONPATH": str(course)}
+    environment = {**os.environ, "NST_PROFILE": "smoke", "PYTHONPATH": str(course)}
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
     assert done.returncode == int(wrong), done.stdout + done.stderr
     assert ("the checks have not all passed" in done.stdout) == wrong

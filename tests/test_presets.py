@@ -8,9 +8,9 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import random_state
 
 from nstlib import PRESETS, Objective, SettingError, VGGFeatures, get_preset
+from nstlib.pretrained import random_state
 
 WIDTHS = (4, 5, 6, 7, 8)
 INDEX = {
@@ -184,4 +184,4 @@ def test_unknown_presets_get_the_nearest():
     with pytest.raises(SettingError, match="did you mean 'gatys2016'"):
         get_preset("gatys")
     with pytest.raises(SettingError, match="no field"):
-        get_preset("course").but(contentweight=3)
+        get_preset("course").replace(contentweight=3)

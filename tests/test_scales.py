@@ -7,15 +7,15 @@ import math
 
 import pytest
 import torch
-from conftest import random_state
+from conftest import narrow_state
 
 from nstlib import SettingError, VGGFeatures, reconstruct, texture, transfer
-from nstlib.starts import coarse_to_fine
+from nstlib.pyramid import coarse_to_fine
 
 
 @pytest.fixture(scope="module")
 def network() -> VGGFeatures:
-    return VGGFeatures(weights=random_state(), pooling="avg", precision="float32")
+    return VGGFeatures(weights=narrow_state(), pooling="avg", precision="float32")
 
 
 def test_the_plan():

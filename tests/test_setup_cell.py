@@ -28,7 +28,7 @@ WIDGETS = "7.7.5"  # small, so it is the real one; Colab has 7.7
 MISSING = {"PIL", "safetensors", "tqdm", "pycocotools", "pooch"}
 """Modules that the pretended platform lacks, so that the set-up cell has something to do."""
 
-HOSTS = ("COLAB_RELEASE_TAG", "KAGGLE_KERNEL_RUN_TYPE", "NST_PLATFORM", "NST_REPOSITORY", "PYTHONPATH", "NST_SCALE")
+HOSTS = ("COLAB_RELEASE_TAG", "KAGGLE_KERNEL_RUN_TYPE", "NST_PLATFORM", "NST_REPOSITORY", "PYTHONPATH", "NST_PROFILE")
 
 
 def run(*command: object, **options: object) -> str:
@@ -117,8 +117,8 @@ def test_on_colab_only_what_is_missing_is_added(platform: Path, served: str, tmp
     assert "installing" in first
     assert "installing" not in again
     for text in (first, again):
-        assert "cpu" in text or "cuda" in text  # the device and the scale
-        assert "scale" in text
+        assert "cpu" in text or "cuda" in text  # the device and the profile
+        assert "profile" in text
         assert "compact" in text  # the extractor
 
 
@@ -208,8 +208,8 @@ def test_the_cell_is_short():
 
 def test_bootstrap_needs_the_standard_library_alone():
     tree = ast.parse((ROOT / "nstlib" / "bootstrap.py").read_text(encoding="utf-8"))
-    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    names = {alias.name for node in ast.iter_features(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in ast.iter_features(tree) if isinstance(node, ast.ImportFrom)}
     assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
 
 

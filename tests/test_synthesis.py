@@ -7,21 +7,22 @@ import math
 
 import pytest
 import torch
-from conftest import random_state
+from conftest import narrow_state
 
 from nstlib import (
     ImageError,
     Objective,
     SettingError,
     VGGFeatures,
-    gallery,
     get_preset,
     reconstruct,
     synthesize,
     texture,
     transfer,
 )
-from nstlib.starts import make_start
+from nstlib.data import gallery
+from nstlib.initialization import make_init
+from nstlib.objective import Terms
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def test_losses_fall_and_pixels_stay_in_range(network, photo, painting, optimize
     def watch(record):
         seen.append((record.step, record.image.min().item(), record.image.max().item()))
 
-    result = transfer(photo, painting, features=network, steps=40, optimizer=optimizer, start="noise", callback=watch)
+    result = transfer(photo, painting, features=network, steps=40, optimizer=optimizer, init="noise", callback=watch)
     share = {"lbfgs": 0.2, "adam": 0.4, "sign": 0.6}[optimizer]  # the sign's step never shrinks
     assert result.records[-1].total < share * result.records[0].total
     assert [s[0] for s in seen] == list(range(1, 41)) == [r.step for r in result.records]
@@ -99,9 +100,7 @@ def test_a_callback_can_stop(network, photo, painting):
 
 
 class Cliff:
-    """A bowl whose loss is not finite, or huge, once the picture has come some way: what a spike looks like."""
-
-    content_layers = style_layers = {}
+    """A bowl whose loss is not finite, or huge, for some evaluations after the fifth: what a spike looks like."""
 
     def __init__(self, bad: float, times: int) -> None:
         self.bad, self.times, self.calls = bad, times, 0
@@ -113,10 +112,10 @@ class Cliff:
         if self.calls > 5 and self.times > 0:
             self.times -= 1
             value = value * self.bad
-        return {"bowl": value}, {}, torch.zeros_like(value)
+        return Terms({"bowl": value}, {}, torch.zeros_like(value))
 
-    def weigh(self, content, style, tv):
-        return torch.stack([content["bowl"], tv, tv])
+    def weighted_terms(self, terms):
+        return torch.stack([terms.content["bowl"], terms.tv, terms.tv])
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e9])
@@ -140,7 +139,7 @@ def test_the_guard_gives_up_on_a_hopeless_case():
 def test_pixels_are_not_frozen_at_the_border(network, photo):
     """A clamp inside the loss would leave every pixel that starts outside or at 0 without a gradient."""
     black = torch.zeros_like(photo)
-    result = reconstruct(photo, "relu1_1", features=network, start=black, steps=60, tv_weight=0.0)
+    result = reconstruct(photo, "relu1_1", features=network, init=black, steps=60, tv_weight=0.0)
     assert (result.image - photo).abs().mean() < 0.05
 
 
@@ -159,16 +158,16 @@ def test_a_batch_is_painted_as_its_pictures_are(network, photo, painting):
 
 def test_starts(photo):
     shape = tuple(photo.shape)
-    assert torch.equal(make_start("content", photo, shape), photo)
-    assert torch.equal(make_start("grey", None, shape), torch.full(shape, 0.5))
-    assert torch.equal(make_start("noise", None, shape, 5), make_start("noise", None, shape, 5))
-    mixed = make_start("content+noise", photo, shape)
-    assert torch.allclose(mixed, 0.6 * photo + 0.4 * make_start("noise", None, shape))
-    assert make_start(torch.rand(1, 3, 9, 9), None, shape).shape == shape
+    assert torch.equal(make_init("content", photo, shape), photo)
+    assert torch.equal(make_init("grey", None, shape), torch.full(shape, 0.5))
+    assert torch.equal(make_init("noise", None, shape, 5), make_init("noise", None, shape, 5))
+    mixed = make_init("content+noise", photo, shape)
+    assert torch.allclose(mixed, 0.6 * photo + 0.4 * make_init("noise", None, shape))
+    assert make_init(torch.rand(1, 3, 9, 9), None, shape).shape == shape
     with pytest.raises(SettingError, match="needs a content"):
-        make_start("content", None, shape)
+        make_init("content", None, shape)
     with pytest.raises(SettingError, match="unknown"):
-        make_start("blue", photo, shape)
+        make_init("blue", photo, shape)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +198,7 @@ def test_other_presets_run_on_any_weights(photo, painting):
     for name in ("gatys2016", "pytorch_tutorial", "neural_style_pt"):
         preset = get_preset(name)
         network = VGGFeatures(
-            weights=random_state(),
+            weights=narrow_state(),
             pooling=preset.pooling,
             preprocessing=preset.preprocessing,
             precision="float32",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import random_state
+from conftest import narrow_state
 
 from nstlib import PRESETS, Objective, SettingError, VGGFeatures, get_preset
-from nstlib.tiles import TiledObjective
+from nstlib.tiling import TiledObjective
 
 SIZES = [(233, 301), (160, 224), (64, 190)]  # nothing even, all on the grid, one row of tiles
 
@@ -25,7 +25,7 @@ def both(preset, size, tile=64, content=True, batch=1, precision=torch.float64):
     In float64 by default: in float32 a unit at the kink of its ReLU may fall to either side by rounding.
     """
     features = VGGFeatures(
-        weights=random_state(), pooling=preset.pooling, preprocessing=preset.preprocessing,
+        weights=narrow_state(), pooling=preset.pooling, preprocessing=preset.preprocessing,
         rescale=preset.rescale, precision="float32",
     ).to(precision)  # fmt: skip
     features.dtype = precision
@@ -72,17 +72,17 @@ def test_sizes_and_tiles(size, tile):
 @pytest.mark.parametrize("reduction", ["sum", "mean", "relative"])
 @pytest.mark.parametrize("divisor", ["hw", "chw", "none"])
 def test_every_reduction_and_divisor(reduction, divisor):
-    preset = get_preset("course").but(
+    preset = get_preset("course").replace(
         content_reduction=reduction, style_reduction=reduction, gram_divisor=divisor, tv_reduction="sum", tv_power=1
     )
     assert_same(*both(preset, SIZES[2]))
-    assert_same(*both(preset.but(content_layers={"relu1_2": 1.0, "conv3_2": 0.5}), SIZES[2]))  # not kept
+    assert_same(*both(preset.replace(content_layers={"relu1_2": 1.0, "conv3_2": 0.5}), SIZES[2]))  # not kept
 
 
 @pytest.mark.parametrize("layer", ["conv1_1", "relu3_1", "pool4", "pool5", "relu5_4"])
 def test_layers_of_every_depth(layer):
     """The margin is wide enough for the layer, before and after its ReLU and pooling."""
-    preset = get_preset("course").but(content_layers={layer: 1.0}, style_layers={layer: 1.0})
+    preset = get_preset("course").replace(content_layers={layer: 1.0}, style_layers={layer: 1.0})
     assert_same(*both(preset, (233, 301)))
 
 
@@ -107,13 +107,13 @@ def test_a_margin_too_narrow_would_show():
     """The tests above can fail: with half the margin the gradient is another one."""
 
     class Narrow(TiledObjective):
-        def _aim(self, content, style):
-            super()._aim(content, style)
+        def _set_targets(self, content, style):
+            super()._set_targets(content, style)
             self.margin //= 2
 
-    features = VGGFeatures(weights=random_state(), pooling="avg", precision="float32")
+    features = VGGFeatures(weights=narrow_state(), pooling="avg", precision="float32")
     content, x = scene(233, 301), scene(233, 301, 1).requires_grad_()
-    preset = get_preset("course").but(content_layers={"relu5_4": 1.0})
+    preset = get_preset("course").replace(content_layers={"relu5_4": 1.0})
     gradients = [
         torch.autograd.grad(kind(preset, features, content, content, tile=64)(x).sum(), x)[0]
         for kind in (TiledObjective, Narrow)
@@ -123,4 +123,4 @@ def test_a_margin_too_narrow_would_show():
 
 def test_tiles_that_are_too_small():
     with pytest.raises(SettingError, match="at least 64"):
-        TiledObjective(get_preset("course"), VGGFeatures(weights=random_state()), scene(64, 64), tile=32)
+        TiledObjective(get_preset("course"), VGGFeatures(weights=narrow_state()), scene(64, 64), tile=32)

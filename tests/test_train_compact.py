@@ -9,12 +9,13 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, random_state
+from conftest import ROOT
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from nstlib import VGGFeatures, layer_names
+from nstlib.pretrained import random_state
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The transformer network against the papers' table, a plain rewriting of it, and its own promises."""
+"""The transformer network: its architecture, a plain reimplementation, shapes, styles, files."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from nstlib import ImageError, SettingError, WeightsError, images
-from nstlib.transformer import InstanceNorm, TransformerNet, stylize
+from nstlib import images
+from nstlib.errors import FileError, ImageError, SettingError, WeightsError
+from nstlib.feedforward.layers import InstanceNorm, reflect_conv, reflect_conv_four_at_once
+from nstlib.feedforward.transformer import TransformerNet, stylize
 
 TINY = {"width": 4, "blocks": 1}
 
 
 @pytest.fixture(autouse=True)
-def _same_numbers():
+def _seed():
     torch.manual_seed(0)
 
 
-def lively(net: TransformerNet) -> TransformerNet:
-    """Scales and shifts that differ from style to style, as after a training."""
+def with_random_norms(net: TransformerNet) -> TransformerNet:
+    """Give each style its own scales and shifts, as training does."""
     for module in net.modules():
         if isinstance(module, InstanceNorm):
             torch.nn.init.normal_(module.weight, 1.0, 0.3)
@@ -30,8 +32,8 @@ def lively(net: TransformerNet) -> TransformerNet:
 # --- the architecture -----------------------------------------------------------------------------
 
 
-def test_the_table_of_activation_sizes():
-    """Report 000, figure 5, row for row."""
+def test_activation_sizes():
+    """All rows of figure 5 in report 000 (docs/sources.md)."""
     assert TransformerNet().activation_sizes(256, 256) == [
         ("input", (3, 256, 256)),
         ("32 x 9 x 9 conv, stride 1", (32, 256, 256)),
@@ -44,7 +46,7 @@ def test_the_table_of_activation_sizes():
     ]
 
 
-def test_the_number_of_parameters():
+def test_number_of_parameters():
     # Convolutions, weights and biases:
     #   9x9    3 ->  32:     3 * 81 *  32 +  32 =     7 808
     #   3x3   32 ->  64:    32 *  9 *  64 +  64 =    18 496
@@ -65,10 +67,10 @@ def count(net: TransformerNet) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
-def plain(state: dict, x: torch.Tensor) -> torch.Tensor:
-    """The network that pytorch/examples published, from its state dict, in [0, 255] in and out.
+def plain_network(state: dict, x: torch.Tensor) -> torch.Tensor:
+    """Run the network of pytorch/examples from its state dict; pictures are in [0, 255].
 
-    Written from its description, one operation a line, with nothing of ours.
+    Written from its description, one operation per line, without code of this library.
     """
 
     def conv(x, name, stride=1):
@@ -97,7 +99,7 @@ def plain(state: dict, x: torch.Tensor) -> torch.Tensor:
 
 
 def examples_state(old: bool = False) -> dict:
-    """Random weights under the published keys and in their shapes."""
+    """Return random weights with the published keys and shapes."""
     widths = {"conv1": (3, 32, 9), "conv2": (32, 64, 3), "conv3": (64, 128, 3)}
     norms = {"in1": 32, "in2": 64, "in3": 128, "in4": 64, "in5": 32}
     for i in range(1, 6):
@@ -105,34 +107,35 @@ def examples_state(old: bool = False) -> dict:
         norms |= {f"res{i}.in{n}": 128 for n in (1, 2)}
     widths |= {"deconv1": (128, 64, 3), "deconv2": (64, 32, 3), "deconv3": (32, 3, 9)}
     state = {}
-    for name, (before, after, kernel) in widths.items():
-        state[f"{name}.conv2d.weight"] = torch.randn(after, before, kernel, kernel) / (before * kernel**2) ** 0.5
-        state[f"{name}.conv2d.bias"] = 0.1 * torch.randn(after)
+    for name, (in_channels, out_channels, kernel) in widths.items():
+        weight = torch.randn(out_channels, in_channels, kernel, kernel)
+        state[f"{name}.conv2d.weight"] = weight / (in_channels * kernel**2) ** 0.5
+        state[f"{name}.conv2d.bias"] = 0.1 * torch.randn(out_channels)
     for name, channels in norms.items():
         state[f"{name}.weight"] = 1 + 0.3 * torch.randn(channels)
         state[f"{name}.bias"] = 0.3 * torch.randn(channels)
-        if old:  # PyTorch 0.3 wrote them
+        if old:  # as written by PyTorch 0.3
             state |= {f"{name}.running_mean": torch.randn(channels), f"{name}.running_var": torch.rand(channels)}
-    # into the middle of [0, 255], so that hardly anything is cut
+    # in the middle of [0, 255], so that few pixels are clamped
     state["deconv3.conv2d.weight"] *= 30
     state["deconv3.conv2d.bias"] += 127
     return state
 
 
 @pytest.mark.parametrize("size", [(64, 48), (37, 50)])
-def test_published_checkpoints_by_their_keys(size):
+def test_checkpoints_of_pytorch_examples(size):
     state, picture = examples_state(old=True), torch.rand(2, 3, *size)
     net = TransformerNet.from_pytorch_examples(state).eval()
     with torch.no_grad():
-        wanted, found = plain(state, picture * 255), net(picture)
-    wanted = wanted[:, :, : size[0], : size[1]] / 255  # theirs is up to three pixels larger
-    inside = (wanted > 0) & (wanted < 1)
+        expected, found = plain_network(state, picture * 255), net(picture)
+    expected = expected[:, :, : size[0], : size[1]] / 255  # theirs is up to three pixels larger
+    inside = (expected > 0) & (expected < 1)
     assert inside.float().mean() > 0.9
-    assert wanted[inside].std() > 0.05
-    assert (found - wanted.clamp(0, 1)).abs().max() < 1e-4
+    assert expected[inside].std() > 0.05
+    assert (found - expected.clamp(0, 1)).abs().max() < 1e-4
 
 
-def test_checkpoints_that_are_something_else():
+def test_errors_for_other_checkpoints():
     state = examples_state()
     for wrong in (
         {},
@@ -144,26 +147,26 @@ def test_checkpoints_that_are_something_else():
             TransformerNet.from_pytorch_examples(wrong)
 
 
-def test_batch_and_transposed_variants_have_a_table_too():
+def test_activation_sizes_of_variants_leave_statistics_unchanged():
     net = TransformerNet(norm="batch", upsample="transposed", **TINY)
     assert isinstance(net.up1.conv, torch.nn.ConvTranspose2d)
-    before = net.first.norm.running_mean.clone()
+    mean = net.first.norm.running_mean.clone()
     assert net.activation_sizes(32, 48)[-2:] == [
         ("4 x 3 x 3 conv, stride 1/2", (4, 32, 48)),
         ("3 x 9 x 9 conv, stride 1", (3, 32, 48)),
     ]
-    assert torch.equal(net.first.norm.running_mean, before)
+    assert torch.equal(net.first.norm.running_mean, mean)
 
 
-# --- pictures in and out --------------------------------------------------------------------------
+# --- input and output --------------------------------------------------------------------------
 
 SIZES = [(1, 1), (1, 9), (4, 4), (5, 7), (6, 5), (7, 30), (8, 8), (13, 15), (16, 17), (33, 34), (39, 75)]
 
 
 @pytest.mark.parametrize("upsample", ["nearest", "transposed"])
 @pytest.mark.parametrize("size", SIZES)
-def test_any_size_comes_out_as_it_went_in(size, upsample):
-    net = lively(TransformerNet(upsample=upsample, **TINY))
+def test_output_has_the_size_of_the_input(size, upsample):
+    net = with_random_norms(TransformerNet(upsample=upsample, **TINY))
     for version in (net, net.for_inference("bfloat16")):
         out = version(torch.rand(2, 3, *size))
         assert out.shape == (2, 3, *size)
@@ -174,13 +177,13 @@ def test_any_size_comes_out_as_it_went_in(size, upsample):
 
 
 def test_black_white_and_grey_pictures_stay_finite():
-    net = lively(TransformerNet(**TINY))
+    net = with_random_norms(TransformerNet(**TINY))
     for grey in (0.0, 0.5, 1.0):
         assert torch.isfinite(net(torch.full((1, 3, 16, 16), grey))).all()
 
 
-def test_black_and_white_can_be_reached_and_left():
-    """A tanh alone never reaches them, and a cut alone has no gradient beyond them."""
+def test_output_reaches_white_and_keeps_a_gradient_there():
+    """A tanh alone never reaches white, and a clamp alone has no gradient beyond it."""
     net = TransformerNet(**TINY)
     torch.nn.init.zeros_(net.last.weight)
     torch.nn.init.constant_(net.last.bias, 2.0)
@@ -194,36 +197,34 @@ def test_black_and_white_can_be_reached_and_left():
     "wrong",
     [torch.rand(3, 8, 8), torch.rand(1, 4, 8, 8), torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.rand(1, 3, 0, 8)],
 )
-def test_pictures_of_the_wrong_shape_or_type(wrong):
+def test_errors_for_pictures_of_the_wrong_shape_or_type(wrong):
     with pytest.raises(ImageError, match=r"floats \(N, 3, H, W\)"):
         TransformerNet(**TINY)(wrong)
 
 
-def test_the_last_layer_is_a_plain_convolution():
-    """It is computed four pixels at a time, which must not show."""
-    from nstlib.transformer import _four_at_once
-
+def test_four_pixels_at_once_equal_the_plain_convolution():
     conv = torch.nn.Conv2d(6, 3, 9, padding=4, padding_mode="reflect")
     x = torch.randn(2, 6, 12, 20)
-    assert torch.allclose(_four_at_once(x, conv), conv(x), atol=1e-5)
+    assert torch.equal(reflect_conv(x, conv), conv(x))
+    assert torch.allclose(reflect_conv_four_at_once(x, conv), reflect_conv(x, conv), atol=1e-5)
 
 
-def test_instance_normalisation_is_blind_to_contrast_and_batch_is_not(photo):
+def test_instance_norm_removes_contrast_and_batch_norm_does_not(photo):
     dull = 0.4 + 0.3 * photo
     difference = {}
     for norm in ("instance", "batch"):
         net = TransformerNet(norm=norm, **TINY)
-        for _ in range(30):  # the batch norm learns the statistics of the photo as it is
+        for _ in range(30):  # the batch normalisation learns the statistics of the original photo
             net(photo)
         net.eval()
         with torch.no_grad():
             out = net(photo)
             difference[norm] = (net(dull) - out).abs().mean() / (out - out.mean((2, 3), keepdim=True)).abs().mean()
-    assert difference["instance"] < 0.02  # what is left is the epsilon under the root
+    assert difference["instance"] < 0.02  # due to the epsilon under the square root
     assert difference["batch"] > 0.2
 
 
-def test_instance_norm_agrees_with_pytorchs():
+def test_instance_norm_equals_pytorch():
     ours, theirs = InstanceNorm(6), torch.nn.InstanceNorm2d(6, affine=True)
     torch.nn.init.normal_(ours.weight)
     torch.nn.init.normal_(ours.bias)
@@ -238,11 +239,11 @@ def test_instance_norm_agrees_with_pytorchs():
 
 @pytest.fixture
 def many() -> TransformerNet:
-    return lively(TransformerNet(norm="conditional", styles=3, **TINY)).eval()
+    return with_random_norms(TransformerNet(norm="conditional", styles=3, **TINY)).eval()
 
 
 @torch.no_grad()
-def test_a_mixture_is_the_pure_style_at_its_corners(many, photo):
+def test_one_hot_weights_equal_the_style_index(many, photo):
     pure = [many(photo, style) for style in range(3)]
     assert (pure[0] - pure[1]).abs().mean() > 0.01
     for style, corner in enumerate(torch.eye(3)):
@@ -253,7 +254,7 @@ def test_a_mixture_is_the_pure_style_at_its_corners(many, photo):
 
 
 @torch.no_grad()
-def test_each_picture_of_a_batch_may_have_its_own_style(many, photo):
+def test_each_picture_of_a_batch_can_have_its_own_style(many, photo):
     pair = torch.cat([photo, photo.flip(3)])
     for style in ([2, 0], torch.tensor([2, 0]), torch.tensor([[0.0, 0, 1], [1, 0, 0]])):
         out = many(pair, style)
@@ -275,13 +276,13 @@ def test_each_picture_of_a_batch_may_have_its_own_style(many, photo):
         ([float("nan"), 0.0, 1.0], "not be negative"),
     ],
 )
-def test_styles_that_are_not_there(many, style, words):
+def test_errors_for_styles_that_do_not_exist(many, style, words):
     with pytest.raises(SettingError, match=words):
         many(torch.rand(1, 3, 8, 8), style)
 
 
-def test_a_style_can_be_learnt_with_everything_else_frozen(many):
-    """Dumoulin's way to add a style: gradients reach its scales and shifts, and nothing that is frozen."""
+def test_a_style_can_be_trained_with_everything_else_frozen(many):
+    """How Dumoulin et al. add a style: only its scales and shifts get gradients."""
     for name, parameter in many.named_parameters():
         parameter.requires_grad_(".norm." in name)
     many(torch.rand(1, 3, 16, 16), 1).square().mean().backward()
@@ -301,21 +302,21 @@ def test_gradients_reach_every_parameter(kind):
     assert all(p.grad.abs().sum() > 0 for name, p in net.named_parameters() if name.endswith("conv.weight"))
 
 
-# --- inference, files -------------------------------------------------------------------------------
+# --- inference and files -------------------------------------------------------------------------------
 
 
 @torch.no_grad()
 def test_bfloat16_is_close_to_float32(photo):
     for kind in ({}, {"norm": "batch"}, {"norm": "conditional", "styles": 2}):
-        net = lively(TransformerNet(width=8, blocks=2, **kind)).eval()
+        net = with_random_norms(TransformerNet(width=8, blocks=2, **kind)).eval()
         style = [0.3, 0.7] if "styles" in kind else 0
-        whole, half = (net.for_inference(p)(photo, style) for p in ("float32", "bfloat16"))
-        assert torch.allclose(whole, net(photo, style), atol=1e-5)
-        assert 0 < (whole - half).abs().mean() < 0.01
+        full, rounded = (net.for_inference(p)(photo, style) for p in ("float32", "bfloat16"))
+        assert torch.allclose(full, net(photo, style), atol=1e-5)
+        assert 0 < (full - rounded).abs().mean() < 0.01
 
 
-def test_training_in_bfloat16_follows_the_same_gradient(photo):
-    net = lively(TransformerNet(width=8, blocks=1, norm="conditional", styles=2))
+def test_gradients_in_bfloat16_are_close_to_float32(photo):
+    net = with_random_norms(TransformerNet(width=8, blocks=1, norm="conditional", styles=2))
     grads = []
     for mixed in (False, True):
         net.zero_grad()
@@ -327,7 +328,7 @@ def test_training_in_bfloat16_follows_the_same_gradient(photo):
     assert F.cosine_similarity(*grads, dim=0) > 0.98
 
 
-def test_the_copy_for_inference_leaves_the_network_alone():
+def test_for_inference_leaves_the_network_unchanged():
     net = TransformerNet(**TINY)
     fast = net.for_inference("bfloat16")
     assert fast.last.weight.dtype == torch.bfloat16
@@ -337,20 +338,20 @@ def test_the_copy_for_inference_leaves_the_network_alone():
     assert all(p.requires_grad and p.dtype == torch.float32 for p in net.parameters())
 
 
-def test_stylize_takes_files_and_uses_what_a_batch_norm_learnt(tmp_path, photo):
+def test_stylize_reads_files_and_uses_running_statistics(tmp_path, photo):
     net = TransformerNet(norm="batch", **TINY)
     net(photo)
-    wanted = stylize(net, photo)
+    expected = stylize(net, photo)
     assert net.training
-    assert torch.equal(wanted, net.eval()(photo))
-    assert not wanted.requires_grad
+    assert torch.equal(expected, net.eval()(photo))
+    assert not expected.requires_grad
     images.save(photo, tmp_path / "photo.png")
-    assert (stylize(net, tmp_path / "photo.png") - wanted).abs().max() < 0.05
+    assert (stylize(net, tmp_path / "photo.png") - expected).abs().max() < 0.05
 
 
 @pytest.mark.parametrize("kind", [{}, {"norm": "batch"}, {"norm": "conditional", "styles": 3, "pixels": "byte"}])
-def test_saved_and_loaded_it_is_the_same_network(tmp_path, kind):
-    net = lively(TransformerNet(**TINY, **kind))
+def test_save_and_load(tmp_path, kind):
+    net = with_random_norms(TransformerNet(**TINY, **kind))
     net(torch.rand(1, 3, 16, 16))
     path = net.save(tmp_path / "folder" / "net.safetensors", card={"steps": 10, "style": "wäves"})
     again = TransformerNet.load(path)
@@ -364,7 +365,7 @@ def test_saved_and_loaded_it_is_the_same_network(tmp_path, kind):
     assert torch.allclose(half.last.weight, net.last.weight, atol=1e-3)
 
 
-def test_files_that_are_no_network(tmp_path):
+def test_errors_for_files_without_a_network(tmp_path):
     path = tmp_path / "net.safetensors"
     with pytest.raises(WeightsError, match="does not exist"):
         TransformerNet.load(path)
@@ -386,8 +387,8 @@ def test_files_that_are_no_network(tmp_path):
             TransformerNet.load(path)
 
 
-def test_a_place_that_cannot_be_written(tmp_path):
-    with pytest.raises(WeightsError, match="folder"):
+def test_error_for_a_path_that_cannot_be_written(tmp_path):
+    with pytest.raises(FileError, match="folder"):
         TransformerNet(**TINY).save(tmp_path)
 
 
@@ -396,28 +397,32 @@ def test_a_place_that_cannot_be_written(tmp_path):
     [{"norm": "layer"}, {"upsample": "cubic"}, {"pixels": "word"}, {"width": 0}, {"blocks": -1}, {"width": 2.0}]
     + [{"norm": "conditional", "styles": 0}, {"styles": 2}],
 )
-def test_settings_that_do_not_exist(wrong):
+def test_errors_for_unknown_settings(wrong):
     with pytest.raises(SettingError):
         TransformerNet(**wrong)
 
 
-# --- spikes ---------------------------------------------------------------------------------------
+# --- outliers ---------------------------------------------------------------------------------------
 
 
-def test_a_spike_in_a_map_is_seen_and_changes_nothing_else():
-    """``excess`` grows with one huge value and is zero without; what comes out is the same with and without it."""
-    calm = torch.randn(2, 4, 24, 24).clamp(-3, 3)
-    spiky = calm.clone()
+def test_outlier_penalty_grows_with_outliers_and_changes_no_output():
+    normal = torch.randn(2, 4, 24, 24).clamp(-3, 3)
+    spiky = normal.clone()
     spiky[:, 1, 5, 5] = 80.0
-    norm, watched = InstanceNorm(4), InstanceNorm(4)
-    watched.limit = 6.0
-    for rows in (0, torch.ones(2, 1)):
-        for x, seen in ((calm, False), (spiky, True)):
-            assert torch.allclose(watched(x, rows), norm(x, rows), atol=1e-6)
-            assert (watched.excess.item() > 0.01) == seen
-    assert norm.excess is None
+    plain, penalised = InstanceNorm(4), InstanceNorm(4)
+    penalised.outlier_threshold = 6.0
+    for style_weights in (0, torch.ones(2, 1)):
+        for x, has_outlier in ((normal, False), (spiky, True)):
+            assert torch.allclose(penalised(x, style_weights), plain(x, style_weights), atol=1e-6)
+            assert (penalised.outlier_penalty.item() > 0.01) == has_outlier
+    assert plain.outlier_penalty is None
+
+
+def test_for_inference_drops_the_outlier_threshold():
     net = TransformerNet(**TINY)
     for module in net.modules():
         if isinstance(module, InstanceNorm):
-            module.limit = 6.0
-    assert not any(m.limit for m in net.for_inference().modules() if isinstance(m, InstanceNorm))
+            module.outlier_threshold = 6.0
+    norms = [module for module in net.for_inference().modules() if isinstance(module, InstanceNorm)]
+    assert norms
+    assert all(norm.outlier_threshold is None for norm in norms)

@@ -8,7 +8,7 @@ import urllib.error
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import random_state
+from conftest import narrow_state
 from safetensors.torch import save_file
 from torch import nn
 
@@ -20,6 +20,7 @@ from nstlib import (
     classify,
     default_weights,
     layer_names,
+    pretrained,
     vgg,
 )
 
@@ -43,7 +44,7 @@ def plain(state: dict, arch: str, images: torch.Tensor, pooling: str = "max") ->
 @pytest.mark.parametrize("arch", ["vgg16", "vgg19"])
 @pytest.mark.parametrize("pooling", ["max", "avg"])
 def test_all_layers_in_one_pass(arch, pooling):
-    state, images = random_state(arch), torch.rand(2, 3, 48, 32)
+    state, images = narrow_state(arch), torch.rand(2, 3, 48, 32)
     network = VGGFeatures(arch, state, pooling=pooling, precision="float32")
     names = layer_names(arch)
     found, wanted = network(images, names), plain(state, arch, images, pooling)
@@ -88,7 +89,7 @@ def test_gradients_are_those_of_pytorchs_own_layers(state, pooling):
     images = torch.rand(2, 3, 37, 43, dtype=torch.float64, requires_grad=True)
     weights = None
     answers = []
-    for found in (network(images, ["relu4_2"])["relu4_2"], plain(images * network.gain - network.shift)):
+    for found in (network(images, ["relu4_2"])["relu4_2"], plain(images * network.input_scale - network.input_offset)):
         weights = torch.rand_like(found) if weights is None else weights
         answers.append((found, *torch.autograd.grad((weights * found.square()).sum(), images)))
     for ours, torchs in zip(*answers):
@@ -100,8 +101,8 @@ def test_gradients_are_those_of_pytorchs_own_layers(state, pooling):
 
 def test_layers_come_in_the_networks_order(state):
     network, wanted = VGGFeatures(weights=state), ["relu3_1", "conv1_1", "pool2", "relu1_1"]
-    walked = dict(network.walk(torch.rand(1, 3, 32, 32), wanted))
-    assert list(walked) == ["conv1_1", "relu1_1", "pool2", "relu3_1"]
+    found = dict(network.iter_features(torch.rand(1, 3, 32, 32), wanted))
+    assert list(found) == ["conv1_1", "relu1_1", "pool2", "relu3_1"]
     assert list(network(torch.rand(1, 3, 32, 32), wanted)) == wanted
 
 
@@ -110,14 +111,14 @@ def test_values_are_exact_as_far_as_asked():
     images = vgg._dead_leaves(64)
     exact = VGGFeatures(weights="compact", precision="float32")(images, ["relu2_2", "relu3_4"])
     for last, near in (("conv3_4", True), ("conv1_1", False)):
-        network = VGGFeatures(weights="compact", precision="bfloat16", exact=last)
+        network = VGGFeatures(weights="compact", precision="bfloat16", float32_until=last)
         assert network.convs["conv1_1"].weight.dtype == torch.float32
         assert network.convs["conv4_1"].weight.dtype == torch.bfloat16
         for name, found in network(images, ["relu2_2", "relu3_4"]).items():
             assert found.dtype == torch.bfloat16
             assert torch.equal(found, exact[name].bfloat16()) is near, (last, name)
     with pytest.raises(LayerError, match="conv2_2"):
-        VGGFeatures(weights="compact", exact="relu9_9")
+        VGGFeatures(weights="compact", float32_until="relu9_9")
 
 
 def test_bfloat16_is_close_to_float32():
@@ -185,13 +186,12 @@ def test_weights_that_do_not_fit(weights, words):
 @pytest.mark.parametrize("arch", ["vgg16", "vgg19"])
 def test_imagenet_weights_go_through_torchvision(monkeypatch, arch):
     """The real loading code with a state dict of torchvision's keys and, for the features, shapes."""
-    entry = vgg._imagenet_entry(arch)
+    entry = pretrained.imagenet_entry(arch)
     asked = {}
-    widths = (64, 128, 256, 512, 512)
 
     def fake(self, *args, **kwargs):
         asked.update(kwargs, url=self.url)
-        return {**random_state(arch, widths), "classifier.0.weight": torch.zeros(1, 1)}
+        return {**pretrained.random_state(arch), "classifier.0.weight": torch.zeros(1, 1)}
 
     monkeypatch.setattr(type(entry), "get_state_dict", fake)
     network = VGGFeatures(arch, "imagenet", precision="float32")
@@ -206,7 +206,7 @@ def test_imagenet_weights_go_through_torchvision(monkeypatch, arch):
 
 
 def test_imagenet_that_cannot_be_fetched_names_compact(monkeypatch):
-    entry = vgg._imagenet_entry("vgg19")
+    entry = pretrained.imagenet_entry("vgg19")
 
     def fail(self, *args, **kwargs):
         raise urllib.error.URLError("no route to host")
@@ -216,11 +216,11 @@ def test_imagenet_that_cannot_be_fetched_names_compact(monkeypatch):
         VGGFeatures(weights="imagenet")
 
 
-def test_the_scale_alone_decides_the_default(monkeypatch):
-    for scale, weights in (("smoke", "compact"), ("cpu", "compact"), ("gpu", "imagenet")):
-        monkeypatch.setenv("NST_SCALE", scale)
+def test_the_profile_alone_decides_the_default(monkeypatch):
+    for profile, weights in (("smoke", "compact"), ("cpu", "compact"), ("gpu", "imagenet")):
+        monkeypatch.setenv("NST_PROFILE", profile)
         assert default_weights() == weights
-    monkeypatch.delenv("NST_SCALE")
+    monkeypatch.delenv("NST_PROFILE")
     assert default_weights() == "compact"
 
 

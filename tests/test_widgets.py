@@ -1,4 +1,4 @@
-"""The widgets without a browser: their callbacks are plain functions."""
+"""The widgets, tested without a browser: their callbacks are plain functions."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ import time
 
 import pytest
 import torch
-from conftest import random_state
 from PIL import Image
 
-from nstlib import ImageError, SettingError, VGGFeatures, figures, transfer
+from nstlib import ImageError, SettingError, VGGFeatures, transfer
+from nstlib.course import figures, widgets
 from nstlib.images import to_pil
+from nstlib.pretrained import random_state
 
 pytest.importorskip("ipywidgets")
 pytest.importorskip("matplotlib")
-from nstlib import widgets  # noqa: E402
 
 
-def encoded(picture: torch.Tensor, kind: str = "PNG") -> bytes:
+def encode(picture: torch.Tensor, file_format: str = "PNG") -> bytes:
     buffer = io.BytesIO()
-    to_pil(picture).save(buffer, kind)
+    to_pil(picture).save(buffer, file_format)
     return buffer.getvalue()
 
 
-def as_seven(name: str, content: bytes) -> dict:
+def ipywidgets_7_value(name: str, content: bytes) -> dict:
     """FileUpload.value of ipywidgets 7."""
     return {name: {"metadata": {"name": name, "type": "image/png", "size": len(content)}, "content": content}}
 
 
-def as_eight(name: str, content: bytes) -> tuple:
+def ipywidgets_8_value(name: str, content: bytes) -> tuple:
     """FileUpload.value of ipywidgets 8."""
     return ({"name": name, "type": "image/png", "size": len(content), "content": memoryview(content)},)
 
@@ -41,26 +41,26 @@ def jpeg_size(file: bytes) -> tuple[int, int]:
 
 @pytest.fixture
 def options() -> dict:
-    return {"features": VGGFeatures(weights=random_state(), precision="float32")}
+    return {"features": VGGFeatures(weights=random_state(widths=(4, 5, 6, 7, 8)), precision="float32")}
 
 
 # --- upload ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [as_seven, as_eight])
-def test_upload_of_both_versions(shape, photo):
+@pytest.mark.parametrize("as_value", [ipywidgets_7_value, ipywidgets_8_value])
+def test_upload_with_both_versions_of_ipywidgets(as_value, photo):
     upload = widgets.upload_photo(photo)
-    assert not upload.own
-    message = upload.take(shape("mine.png", encoded(1 - photo)))
-    assert message == "mine.png is in use, at 64 x 48 pixels. Run the next cells again."
-    assert upload.own
+    assert not upload.uploaded
+    message = upload.accept(as_value("mine.png", encode(1 - photo)))
+    assert message == "mine.png is used, at 64 x 48 pixels. Run the next cells again."
+    assert upload.uploaded
     assert upload.name == "mine.png"
     assert torch.allclose(upload.image(), 1 - photo, atol=0.01)
     assert upload.image(32).shape == (1, 3, 24, 32)
     assert upload.image().shape == photo.shape
 
 
-@pytest.mark.parametrize("shape", [as_seven, as_eight])
+@pytest.mark.parametrize("as_value", [ipywidgets_7_value, ipywidgets_8_value])
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -70,123 +70,158 @@ def test_upload_of_both_versions(shape, photo):
         ("phone.HEIC", b"\0\0\0\x18ftypheic", "export it as JPEG"),
     ],
 )
-def test_a_bad_file_is_one_sentence_and_changes_nothing(shape, name, content, words, photo):
+def test_an_unreadable_file_gives_one_sentence_and_changes_nothing(as_value, name, content, words, photo):
     noise = torch.rand(1, 3, 48, 64)
     upload = widgets.upload_photo(photo)
-    message = upload.take(shape(name, encoded(noise)[:2000] if content is None else content))
+    message = upload.accept(as_value(name, encode(noise)[:2000] if content is None else content))
     assert words in message
-    assert "stays in use" in message
+    assert "is still used" in message
     assert "\n" not in message
-    assert not upload.own
+    assert not upload.uploaded
     assert torch.equal(upload.image(), photo)
 
 
-def test_no_file_yet():
+def test_no_file_is_chosen_yet():
     for nothing in ((), {}, None, [], 5):
         assert widgets.uploaded_file(nothing) is None
     assert widgets.uploaded_file({"a.png": {"content": b"x"}, "b.png": {"content": b"y"}}) == ("b.png", b"y")
     upload = widgets.upload_photo("coffee", size=64)
-    assert upload.take(()) == "No photo chosen yet: coffee stands in."
+    assert upload.accept(()) == "No photo chosen yet: coffee is used."
     assert max(upload.image().shape[2:]) == 64
     with pytest.raises(ImageError, match="'x.jpg' is empty"):
         widgets.read_photo("x.jpg", b"")
 
 
-def test_the_browser_s_message_changes_label_and_preview(photo):
+def test_a_change_of_the_button_updates_label_and_preview(photo):
     upload = widgets.upload_photo(photo)
     before = upload.preview.value
-    upload._changed({"new": as_eight("<i>.png", encoded(1 - photo))})
+    upload._on_change({"new": ipywidgets_8_value("<i>.png", encode(1 - photo))})
     assert upload.preview.value != before
-    assert "&lt;i&gt;.png is in use" in upload.label.value
+    assert "&lt;i&gt;.png is used" in upload.label.value
     assert upload.figure().axes
 
 
-def test_large_photos_are_made_smaller():
+def test_large_photos_are_reduced():
     upload = widgets.upload_photo(torch.rand(1, 3, 300, 600), size=200)
     assert upload.image().shape == (1, 3, 100, 200)
-    upload.take(as_seven("big.jpg", encoded(torch.rand(1, 3, 400, 100), "JPEG")))
+    upload.accept(ipywidgets_7_value("big.jpg", encode(torch.rand(1, 3, 400, 100), "JPEG")))
     assert upload.image().shape == (1, 3, 200, 50)
 
 
-# --- watching a transfer -------------------------------------------------------------------------------
+# --- live transfer -------------------------------------------------------------------------------------
 
 
-def test_watch_paints_and_keeps_the_result(photo, painting, options):
-    watch = widgets.watch_transfer(photo, painting, every=0, steps=4, **options)
-    assert watch.result is None
-    assert not watch.running
-    blank = watch.plot.value
-    assert watch.start()
-    result = watch.wait(20)
+def test_a_live_transfer_shows_the_picture_and_keeps_the_result(photo, painting, options):
+    live = widgets.watch_transfer(photo, painting, every=0, steps=4, **options)
+    assert live.result is None
+    assert not live.running
+    blank = live.plot.value
+    assert live.start()
+    result = live.wait(20)
     assert result.stopped == "finished"
-    assert len(watch.records) == 4
+    assert len(live.records) == 4
     expected = transfer(photo, painting, steps=4, **options)
     assert torch.equal(result.image, expected.image)
-    assert watch.plot.value != blank
-    assert "Done: 4 steps" in watch.label.value
-    assert not watch.start_button.disabled
-    assert watch.stop_button.disabled
-    assert max(jpeg_size(watch.picture.value)) == widgets.SIDE
-    assert len(watch.figure().axes) == 2
+    assert live.plot.value != blank
+    assert "Done: 4 steps" in live.label.value
+    assert not live.start_button.disabled
+    assert live.stop_button.disabled
+    assert max(jpeg_size(live.picture.value)) == widgets.DISPLAY_SIDE
+    assert len(live.figure().axes) == 2
 
 
-def test_stop_works_and_gives_the_best_picture(photo, painting, options):
-    watch = widgets.watch_transfer(photo, painting, steps=100_000, **options)
-    watch.start_button.click()
-    assert not watch.start(), "a second start must not begin a second run"
-    while len(watch.records) < 3:
+def test_stop_ends_the_run_with_the_best_picture(photo, painting, options):
+    live = widgets.watch_transfer(photo, painting, steps=100_000, **options)
+    live.start_button.click()
+    assert not live.start(), "a second click must not begin a second run"
+    while len(live.records) < 3:
         time.sleep(0.01)
-    assert watch.stop_button.disabled is False
-    watch.stop_button.click()
-    result = watch.wait(20)
+    assert live.stop_button.disabled is False
+    live.stop_button.click()
+    result = live.wait(20)
     assert result is not None
     assert result.stopped == "callback"
     assert len(result.records) < 100_000
-    assert "Stopped; this is the best picture" in watch.label.value
-    assert not watch.stop(), "nothing is left to stop"
-    assert watch.start(), "it can begin again"
-    watch.stop()
-    watch.wait(20)
+    assert "Stopped; this is the best picture so far" in live.label.value
+    assert not live.stop(), "there is nothing to stop"
+    assert live.start(), "it can begin again"
+    live.stop()
+    live.wait(20)
 
 
-def test_a_cell_run_again_stops_the_earlier_run(photo, painting, options):
+def test_a_new_live_transfer_stops_the_one_before(photo, painting, options):
     first = widgets.watch_transfer(photo, painting, steps=100_000, **options)
     first.start()
     widgets.watch_transfer(photo, painting, steps=2, **options)
     assert first.wait(20).stopped == "callback"
 
 
-def test_an_error_in_the_run_is_shown(photo, painting, options):
-    for wrong, words in (({"style_weight": -1}, "style weight must be a number"), ({"nonsense": 1}, "nonsense")):
-        watch = widgets.watch_transfer(photo, painting, steps=2, **wrong, **options)
-        watch.start()
-        assert watch.wait(20) is None
-        assert words in watch.error
-        assert "It did not work" in watch.label.value
-        assert not watch.start_button.disabled
-        assert watch.figure().axes
+def test_a_setting_that_cannot_be_used_is_shown(photo, painting, options):
+    live = widgets.watch_transfer(photo, painting, steps=2, style_weight=-1, **options)
+    assert_failed(live, "style weight must be a number")
 
 
-def test_steps_are_shown_now_and_then(photo, painting, options):
-    watch = widgets.watch_transfer(photo, painting, every=100.0, **options)
+def test_an_exception_in_the_run_is_shown(photo):
+    def run(callback: object) -> None:
+        raise RuntimeError("out of paint")
+
+    assert_failed(widgets.LiveTransfer(photo, run), "RuntimeError: out of paint")
+
+
+def assert_failed(live: widgets.LiveTransfer, words: str) -> None:
+    live.start()
+    assert live.wait(20) is None
+    assert words in live.error
+    assert "The run failed" in live.label.value
+    assert not live.start_button.disabled
+    assert live.figure().axes
+
+
+def test_an_unknown_setting_is_refused_at_once(photo, painting):
+    with pytest.raises(TypeError, match="nonsense"):
+        widgets.watch_transfer(photo, painting, nonsense=1)
+
+
+def test_every_setting_reaches_the_transfer(photo, painting, options, monkeypatch):
+    settings = {
+        "steps": 3,
+        "content_weight": 1.0,
+        "style_weight": 2.0,
+        "tv_weight": 3.0,
+        "init": "noise",
+        "seed": 4,
+        "optimizer": "adam",
+        "weights": "compact",
+        "precision": "float32",
+        **options,
+    }
+    received = {}
+    monkeypatch.setattr(widgets, "transfer", lambda *pictures, **rest: received.update(rest) or pictures)
+    live = widgets.watch_transfer(photo, painting, preset="johnson2016", **settings)
+    assert live.run(callback=live.on_record) == (photo, painting, "johnson2016")
+    assert received == {**settings, "callback": live.on_record}
+
+
+def test_pictures_are_shown_only_every_so_often(photo, painting, options):
+    live = widgets.watch_transfer(photo, painting, every=100.0, **options)
     records = transfer(photo, painting, steps=3, **options).records
     for record in records:
-        record._picture = lambda: photo
-        assert watch.step(record) is True
-    assert watch.label.value.count("step 1 ") == 1, "the second is too soon after the first"
-    watch.stop()
-    assert watch.step(records[0]) is False
+        record.get_image = lambda: photo
+        assert live.on_record(record) is True
+    assert live.label.value.count("step 1 ") == 1, "the second is too soon after the first"
+    live.stop()
+    assert live.on_record(records[0]) is False
 
 
-# --- slider, figures -----------------------------------------------------------------------------------
+# --- slider and figures --------------------------------------------------------------------------------
 
 
-def test_slider_answers_at_once(photo):
+def test_the_slider_reacts_at_once(photo):
     pictures = [photo * k / 9 for k in range(10)]
     slider = widgets.slider_over(pictures, [f"step {k}" for k in range(10)])
     begin = time.perf_counter()
     for k in range(10):
-        assert slider.pick(k) == slider.view.value
+        assert slider.select(k) == slider.view.value
     assert (time.perf_counter() - begin) / 10 < 0.1
     slider.slider.value = 4
     assert slider.view.value == slider.files[4]
@@ -195,7 +230,7 @@ def test_slider_answers_at_once(photo):
         widgets.slider_over(pictures, ["one"])
 
 
-def test_displaying_without_a_browser(photo, painting, capsys):
+def test_widgets_are_displayed_without_a_browser(photo, painting, capsys):
     for shown in (
         widgets.upload_photo(photo),
         widgets.watch_transfer(photo, painting),

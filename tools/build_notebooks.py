@@ -1,6 +1,6 @@
 """Build the notebooks of the course from their sources, execute them, and prove that they agree.
 
-    python tools/build_notebooks.py [NAMES...] [--scale cpu] [--check] [--no-execute] [--force]
+    python tools/build_notebooks.py [NAMES...] [--profile cpu] [--check] [--no-execute] [--force]
 
 A lesson has one source, ``notebooks/source/NN_name.py``, in jupytext's percent format, and becomes two
 notebooks: ``notebooks/NN_name.ipynb`` for the student, ``notebooks/solved/NN_name.ipynb`` with everything
@@ -35,7 +35,7 @@ A notebook whose source has not changed is left alone (--force builds it all the
 the hash of its source, so that --check can tell without executing anything whether all is as it should be.
 To run all notebooks as tests:
 
-    NST_SCALE=smoke pytest -p no:cacheprovider --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
+    NST_PROFILE=smoke pytest -p no:cacheprovider --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
         notebooks/*.ipynb notebooks/solved/*.ipynb
 """
 
@@ -80,13 +80,13 @@ NOISE = (
 )
 
 
-def execute(notebook: NotebookNode, folder: Path, scale: str, timeout: int) -> None:
+def execute(notebook: NotebookNode, folder: Path, profile: str, timeout: int) -> None:
     """Run all cells in order in a fresh kernel of this very interpreter, with ``folder`` as its directory.
 
     Raises CellExecutionError for the first cell that raises.
     """
-    with tempfile.TemporaryDirectory() as profile:  # nobody's own IPython settings may show in the course
-        config = Path(profile, "profile_default", "ipython_kernel_config.py")
+    with tempfile.TemporaryDirectory() as ipython_folder:  # nobody's own IPython settings may show in the course
+        config = Path(ipython_folder, "profile_default", "ipython_kernel_config.py")
         config.parent.mkdir()
         config.write_text(f"c = get_config()\n{KERNEL_CONFIG}", encoding="utf-8")
         # without folders to search, the only kernel known is the interpreter that we run in
@@ -100,7 +100,7 @@ def execute(notebook: NotebookNode, folder: Path, scale: str, timeout: int) -> N
             record_timing=False,
             coalesce_streams=True,
         )
-        client.execute(cleanup_kc=True, env={**os.environ, "NST_SCALE": scale, "IPYTHONDIR": profile})
+        client.execute(cleanup_kc=True, env={**os.environ, "NST_PROFILE": profile, "IPYTHONDIR": ipython_folder})
 
 
 def tidy(notebook: NotebookNode) -> None:
@@ -161,7 +161,7 @@ def outputs_text(cell: NotebookNode) -> str:
     return "\n".join(texts)
 
 
-def problems(lesson: Lesson, kind: str, address: str, scale: str = "cpu") -> list[str]:
+def problems(lesson: Lesson, kind: str, address: str, profile: str = "cpu") -> list[str]:
     """What is wrong with one notebook, a line each: is it what its source gives, and did it run in order?"""
     path = lesson.notebook(kind)
     label = path.relative_to(lesson.path.parent.parent.parent).as_posix()
@@ -171,12 +171,12 @@ def problems(lesson: Lesson, kind: str, address: str, scale: str = "cpu") -> lis
         notebook = nbformat.read(path, as_version=4)
     except (ValueError, KeyError, nbformat.ValidationError) as error:
         return [f"{label}: cannot be read ({error}); build it again"]
-    wanted = make_copy(lesson, kind, address, scale)
+    wanted = make_copy(lesson, kind, address, profile)
     found: list[str] = []
     if path.stat().st_size > MAX_BYTES:
         found.append(_too_large(notebook, path.stat().st_size))
     if notebook.metadata.get("nst", {}) != wanted.metadata.nst:
-        found.append("the source, the scale or the builder has changed since it was built; build it again")
+        found.append("the source, the profile or the builder has changed since it was built; build it again")
     if len(notebook.cells) != len(wanted.cells):
         found.append(f"it has {len(notebook.cells)} cells and its source gives {len(wanted.cells)}; build it again")
     for i, (cell, want) in enumerate(zip(notebook.cells, wanted.cells), start=1):
@@ -223,24 +223,24 @@ def strays(folder: Path) -> list[str]:
     return [label.format(path.relative_to(folder.parent).as_posix()) for path in sorted(there) if path not in known]
 
 
-def check(folder: Path, address: str, scale: str = "cpu") -> list[str]:
+def check(folder: Path, address: str, profile: str = "cpu") -> list[str]:
     """All problems of all notebooks of a folder."""
     found = []
     for lesson in find_lessons(folder):
         try:
-            found += [line for kind in KINDS for line in problems(lesson, kind, address, scale)]
+            found += [line for kind in KINDS for line in problems(lesson, kind, address, profile)]
         except SourceError as error:
             found.append(str(error))
     return found + strays(folder)
 
 
-def build(lesson: Lesson, kind: str, address: str, scale: str = "cpu", run: bool = True, timeout: int = 1800) -> Path:
+def build(lesson: Lesson, kind: str, address: str, profile: str = "cpu", run: bool = True, timeout: int = 1800) -> Path:
     """Make one notebook, execute it and write it. Raises SourceError, or what the execution raised."""
-    notebook = make_copy(lesson, kind, address, scale)
+    notebook = make_copy(lesson, kind, address, profile)
     path = lesson.notebook(kind)
     path.parent.mkdir(parents=True, exist_ok=True)
     if run:
-        execute(notebook, path.parent, scale, timeout)
+        execute(notebook, path.parent, profile, timeout)
     tidy(notebook)
     text = nbformat.writes(notebook) + "\n"
     if len(text.encode()) > MAX_BYTES:
@@ -262,7 +262,7 @@ def choose(names: list[str], lessons: list[Lesson]) -> list[Lesson]:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Build and execute the course's notebooks from notebooks/source.")
     parser.add_argument("names", nargs="*", help="lessons, as 02_gram or 02; all if left out")
-    parser.add_argument("--scale", default="cpu", choices=("smoke", "cpu", "gpu"), help="the scale to run at")
+    parser.add_argument("--profile", default="cpu", choices=("smoke", "cpu", "gpu"), help="the profile to run at")
     parser.add_argument("--check", action="store_true", help="execute nothing; say what is wrong with what is there")
     parser.add_argument("--no-execute", action="store_true", help="write the notebooks without outputs")
     parser.add_argument("--force", action="store_true", help="build also what has not changed")
@@ -271,7 +271,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     folder, address = options.folder.resolve(), read_address()
     if options.check:
-        found = check(folder, address, options.scale)
+        found = check(folder, address, options.profile)
         print("\n".join(found) or "all notebooks agree with their sources")
         return 1 if found else 0
     failed = 0
@@ -287,17 +287,17 @@ def main(argv: list[str] | None = None) -> int:
 
 def _build_one(lesson: Lesson, kind: str, address: str, options: argparse.Namespace) -> bool:
     label = f"{lesson.name} ({kind})"
-    if not options.force and not problems(lesson, kind, address, options.scale):
+    if not options.force and not problems(lesson, kind, address, options.profile):
         print(f"{label}: unchanged")
         return True
     start = time.monotonic()
     try:
-        path = build(lesson, kind, address, options.scale, not options.no_execute, options.timeout)
+        path = build(lesson, kind, address, options.profile, not options.no_execute, options.timeout)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         print(f"{label}: a cell failed\n{error}", file=sys.stderr)
         return False
     print(f"{label}: built in {time.monotonic() - start:.0f} s, {path.stat().st_size / 1e6:.2f} MB")
-    found = [] if options.no_execute else problems(lesson, kind, address, options.scale)
+    found = [] if options.no_execute else problems(lesson, kind, address, options.profile)
     print("".join(f"{line}\n" for line in found), file=sys.stderr, end="")
     return not found
 

@@ -20,8 +20,8 @@ from safetensors.torch import save
 from torch import Tensor
 from train_compact import MEAN, NAMES, STD, WIDTHS, Student
 
-from nstlib.images import write_atomically
-from nstlib.vgg import layer_names
+from nstlib.files import write_atomically
+from nstlib import layer_names
 
 
 def fold(student: Student) -> dict[str, tuple[Tensor, Tensor]]:

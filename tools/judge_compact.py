@@ -39,7 +39,7 @@ def main() -> None:
     known = judge.load_file(judge.WEIGHTS) if hasattr(judge, "WEIGHTS") else None
     changes = {k: (v if not v.replace(".", "").replace("e", "").replace("-", "").isdigit() else float(v))
                for k, v in (pair.split("=") for pair in args.set)}  # fmt: skip
-    preset = get_preset("course").but(**changes)
+    preset = get_preset("course").replace(**changes)
     features = VGGFeatures(weights=args.weights, pooling=preset.pooling, rescale=preset.rescale)
     styles = sorted(p for p in args.styles.iterdir() if p.suffix in (".jpg", ".png"))
     contents = sorted(p for p in args.contents.iterdir() if p.suffix in (".jpg", ".png"))

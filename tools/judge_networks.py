@@ -18,8 +18,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nstlib import Objective, TransformerNet, VGGFeatures, gallery, get_preset, images, load, paint
-from nstlib.models import load_model, styles_of
+from nstlib import Objective, TransformerNet, VGGFeatures, get_preset, images, load, paint
+from nstlib.data import gallery
+from nstlib.feedforward.models import load_model, styles_of
+from nstlib.files import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 NETWORKS, SHEETS = ROOT / "nstlib" / "weights" / "networks", ROOT / "docs" / "images" / "networks"
@@ -44,7 +46,7 @@ def checkerboard(image: Tensor) -> float:
 
 @torch.no_grad()
 def losses(objective: Objective, image: Tensor) -> tuple[float, float]:
-    content, style, _ = objective.weigh(*objective.terms(image))[:, 0].tolist()
+    content, style, _ = objective.weighted_terms(objective.terms(image))[:, 0].tolist()
     return content, style
 
 
@@ -170,7 +172,7 @@ def main() -> None:
             print(name, style, {k: round(v, 1) for k, v in rows[style].items()}, flush=True)
         images.save(sheet(net, styles, args.steps), SHEETS / f"{name}.jpg", quality=85)
         text = card_text(name, net, rows, count=len(photos), size=args.size, steps=args.steps)
-        images.write_atomically(NETWORKS / f"{name}.md", text.encode())
+        write_atomically(NETWORKS / f"{name}.md", text.encode())
 
 
 if __name__ == "__main__":

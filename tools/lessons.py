@@ -14,7 +14,7 @@ import nbformat
 from nbformat import NotebookNode
 from setup_cell import badges, setup_cell
 
-BUILDER_VERSION = "1"
+BUILDER_VERSION = "2"
 """Part of every notebook's hash: raise it when the same source would give another notebook."""
 
 KINDS = ("student", "solved")
@@ -111,7 +111,7 @@ def secrets(lesson: Lesson) -> list[str]:
     return [line for line in dict.fromkeys(lines) if len(line) > LEAST_SECRET]
 
 
-def make_copy(lesson: Lesson, kind: str, address: str, scale: str = "cpu") -> NotebookNode:
+def make_copy(lesson: Lesson, kind: str, address: str, profile: str = "cpu") -> NotebookNode:
     """The student's or the solved notebook, not executed."""
     inside = lesson.notebook(kind).relative_to(lesson.path.parent.parent.parent).as_posix()
     cells = [_cell("markdown", badges(address, inside), ["badges"])]
@@ -136,7 +136,7 @@ def make_copy(lesson: Lesson, kind: str, address: str, scale: str = "cpu") -> No
     notebook.metadata.update(
         kernelspec={"display_name": "Python 3", "language": "python", "name": "python3"},
         language_info={"name": "python"},
-        nst={"source_sha256": lesson.digest, "kind": kind, "scale": scale},
+        nst={"source_sha256": lesson.digest, "kind": kind, "profile": profile},
     )
     return notebook
 

@@ -19,9 +19,10 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from nstlib import TransformerNet, VGGFeatures, gallery
-from nstlib.training import train
-from nstlib.training_config import TrainingConfig
+from nstlib import TransformerNet, VGGFeatures
+from nstlib.data import gallery
+from nstlib.feedforward.training import train
+from nstlib.feedforward.config import TrainingConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 NETWORKS = ROOT / "nstlib" / "weights" / "networks"
@@ -32,7 +33,7 @@ COMMON = {"style_size": 448, "batch": 4, "compile": True, "checkpoint_every": 25
 STAGES = {
     # small crops first: five times as many steps an hour, and the strokes are there all the same
     "many": (
-        {"norm": "conditional", "width": 16, "size": 144, "crop": 0.35, "steps": 9000, "warmup": 100},
+        {"norm": "conditional", "width": 16, "size": 144, "crop": 0.35, "steps": 9000, "identity_steps": 100},
         {"norm": "conditional", "width": 16, "size": 192, "crop": 0.45, "steps": 8000, "content_weight": 900.0},
         {"norm": "conditional", "width": 16, "size": 192, "crop": 0.45, "steps": 4500, "content_weight": 900.0},
     ),
@@ -41,20 +42,19 @@ STAGES = {
         {"width": 16, "size": 208, "crop": 0.45, "steps": 200, "content_weight": 900.0, "learning_rate": 3e-4},
     ),
     "full": (
-        {"width": 32, "size": 144, "crop": 0.35, "steps": 3000, "warmup": 60, "content_weight": 900.0},
+        {"width": 32, "size": 144, "crop": 0.35, "steps": 3000, "identity_steps": 60, "content_weight": 900.0},
         {"width": 32, "size": 208, "crop": 0.45, "steps": 700, "content_weight": 900.0, "learning_rate": 5e-4},
     ),
 }
 
 
 class Both(nn.Module):
-    """Two extractors as one: the first for the layers that it reaches, the second for the others."""
+    """Two extractors as one: the first for the layers that its weights reach, the second for the others."""
 
     def __init__(self, first: VGGFeatures, second: VGGFeatures) -> None:
         super().__init__()
         self.first, self.second = first, second
-        self.source = "VGG-19 up to conv3_4, compact above"
-        self.gain = first.gain
+        self.weights_name = "VGG-19 up to conv3_4, compact above"
 
     def forward(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         layers = list(layers)
@@ -62,6 +62,9 @@ class Both(nn.Module):
         high = [n for n in layers if n not in low]
         found = {**(self.first(images, low) if low else {}), **(self.second(images, high) if high else {})}
         return {n: found[n] for n in layers}
+
+    def iter_features(self, images: Tensor, layers: Iterable[str]) -> Iterable[tuple[str, Tensor]]:
+        return self(images, layers).items()
 
     def channels(self, layer: str) -> int:
         return (self.first if layer in self.first.available else self.second).channels(layer)
@@ -90,8 +93,8 @@ def run(args: argparse.Namespace, kind: str, name: str) -> TransformerNet:
         both = None
         if args.teacher and last and kind != "many":
             both = Both(*(VGGFeatures(weights=w, pooling="avg") for w in (args.teacher, "compact")))
-        config = TrainingConfig.of(
-            **{
+        config = TrainingConfig.from_dict(
+            {
                 **COMMON,
                 **stage,
                 "photos": args.photos,

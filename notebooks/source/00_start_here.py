@@ -15,10 +15,10 @@ import time
 import torch
 
 from nstlib import VGGFeatures, content_loss, figures, gallery, resize, transfer
-from nstlib.course import check, curve, lesson_table, scale_for, show
-from nstlib.widgets import slider_over, upload_photo, watch_transfer
+from nstlib.course import check, curve, lesson_table, profile_for, show
+from nstlib.course.widgets import slider_over, upload_photo, watch_transfer
 
-scale = scale_for("00_start_here")  # how large the work may be on this machine: pixels, steps, pictures
+scale = profile_for("00_start_here")  # how large the work may be on this machine: pixels, steps, pictures
 scale
 
 # %% [markdown]
@@ -380,7 +380,7 @@ def multiplications(widths, height=300, width=400):
 
 
 here = [features.channels(f"relu{block}_1") for block in range(1, 6)]
-counts = {"VGG-19, as in report 002": (64, 128, 256, 512, 512), f"here: {features.source}": here}
+counts = {"VGG-19, as in report 002": (64, 128, 256, 512, 512), f"here: {features.weights_name}": here}
 figures.bars({k: multiplications(v) / 1e9 for k, v in counts.items()}, "billion", title="multiplications, once through")
 
 # %%
@@ -407,7 +407,7 @@ assert 2 < rate < 3
 # - **Reports beside results.** Where a report is wrong or unclear, the lesson says so and shows what really happens.
 # - **Every figure is computed in front of you**, with a fixed seed, so yours look like ours.
 #
-# Three scales, set by the environment variable `NST_SCALE` before Jupyter starts:
+# Three scales, set by the environment variable `NST_PROFILE` before Jupyter starts:
 #
 # | scale | for | extractor | this lesson takes |
 # |---|---|---|---|

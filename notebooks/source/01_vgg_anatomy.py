@@ -20,10 +20,10 @@ from torch import nn
 from torchvision import models
 
 from nstlib import VGGFeatures, anatomy, classify, figures, gallery, layer_names
-from nstlib.course import check, scale_for, show
+from nstlib.course import check, profile_for, show
 from nstlib.vgg import PREPROCESSING
 
-scale = scale_for("01_vgg_anatomy")
+scale = profile_for("01_vgg_anatomy")
 scale
 
 # %% [markdown]
@@ -487,7 +487,7 @@ blocks = [f"relu{b}_1" for b in range(1, 6)]
 rows = [[f"block {n[4]}", nineteen[n.replace("relu", "conv")]["shape"][0], features.channels(n)] for n in blocks]
 rows.append(["parameters", sum(row["parameters"] for name, row in nineteen.items() if name.startswith("conv"))])
 rows[-1].append(parameters(features))
-anatomy.Table(["convolutions only", "VGG-19", f"here: {features.source}"], rows)
+anatomy.Table(["convolutions only", "VGG-19", f"here: {features.weights_name}"], rows)
 
 # %% [markdown]
 # ## 6 · Preprocessing, and what happens when you forget it
@@ -795,7 +795,7 @@ anatomy.Table(["preprocessing", "coffee", "", "chelsea", ""], rows)
 # The thousand classes of ImageNet need a download of 575 MB, once. Change the line if you want them:
 
 # %%
-fetch = features.source == "imagenet"  # True fetches VGG-19 from torchvision's server, once
+fetch = features.weights_name == "imagenet"  # True fetches VGG-19 from torchvision's server, once
 if fetch:
     thousand = anatomy.answers(photos, {name: classify(picture, "imagenet") for name, picture in photos.items()})
 else:

@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from skimage.metrics import peak_signal_noise_ratio
 
 from nstlib import VGGFeatures, anatomy, content_loss, figures, gallery, reconstruct
-from nstlib.course import check, curve, scale_for, show
-from nstlib.exercises import gradient_exercise
+from nstlib.course import check, curve, profile_for, show
+from nstlib.course.exercises import gradient_exercise
 from nstlib.runtime import pick_device
-from nstlib.widgets import slider_over
+from nstlib.course.widgets import slider_over
 
-scale = scale_for("02_content_reconstruction")
+scale = profile_for("02_content_reconstruction")
 features = VGGFeatures(pooling="avg", precision="float32", device=pick_device())
 scale
 
@@ -197,12 +197,12 @@ assert all(run.best.total < 0.05 * run.records[0].total for run in bare.values()
 # picture as good as the photo. Let us ask it directly. Which of these three is nearest to the photo, for `conv5_1`?
 
 # %%
-target = {name: maps.cpu() for name, maps in features(photo.to(features.gain.device), layers).items()}
+target = {name: maps.cpu() for name, maps in features(photo.to(features.device), layers).items()}
 
 
 def distance(picture, layer):
     """How far a picture is from the photo, for one layer."""
-    maps = features(picture.to(features.gain.device), [layer])[layer]
+    maps = features(picture.to(features.device), [layer])[layer]
     return content_loss(maps.detach().cpu(), target[layer], "relative").item()
 
 
@@ -300,7 +300,7 @@ anatomy.Table([*heads, "PSNR, from noise"], rows)
 
 # %%
 top, left = round(0.16 * photo.shape[2]), round(0.4 * photo.shape[3])
-stamp = photo[:, :, top : top + 16, left : left + 16].to(features.gain.device)
+stamp = photo[:, :, top : top + 16, left : left + 16].to(features.device)
 enlarged = stamp.cpu().repeat_interleave(11, 2).repeat_interleave(11, 3)
 show({"the photo": photo, "the stamp": enlarged}, width=3.6)
 
@@ -621,7 +621,7 @@ check.content_gradient(my_gradient)
 # The check compared with the library's formula. Is that one right? Autograd knows:
 
 # %%
-device = features.gain.device
+device = features.device
 with torch.no_grad():
     before = features(torch.rand(photo.shape, generator=torch.Generator().manual_seed(0)).to(device), ["conv3_1"])
     wanted = features(photo.to(device), ["relu3_1"])["relu3_1"]
@@ -788,7 +788,7 @@ anatomy.Table(heads, rows)
 #
 # One thing depends on the weights. The compact network of this course is thin: the way to its `conv3_1` is narrower
 # than the picture, that to the `conv4_1` of the full VGG-19 is not (section 4). So the deep layers of the full network
-# can hold more detail than ours; `NST_SCALE=gpu` shows how much of it comes back.
+# can hold more detail than ours; `NST_PROFILE=gpu` shows how much of it comes back.
 #
 # ## Further reading
 #

@@ -18,11 +18,11 @@ import torch.nn.functional as F
 
 from nstlib import Objective, VGGFeatures, anatomy, figures, gallery, get_preset, gram_matrix, resize, style_loss
 from nstlib import synthesize, texture, total_variation
-from nstlib.course import check, scale_for, show
+from nstlib.course import check, profile_for, show
 from nstlib.runtime import pick_device
-from nstlib.widgets import slider_over
+from nstlib.course.widgets import slider_over
 
-scale = scale_for("03_style_reconstruction")
+scale = profile_for("03_style_reconstruction")
 scale
 
 # %% [markdown]
@@ -129,7 +129,7 @@ painting = gallery.style("nocturne", scale.size)
 def see(picture, layers):
     """What the layers say about a picture: {layer: maps (1, C, H, W)}."""
     with torch.no_grad():
-        return {name: maps.cpu() for name, maps in features(picture.to(features.gain.device), layers).items()}
+        return {name: maps.cpu() for name, maps in features(picture.to(features.device), layers).items()}
 
 
 maps = see(painting, ["relu3_1"])["relu3_1"].double()
@@ -388,7 +388,7 @@ anatomy.Table(["start", "distance at pool5: before", "after"], rows)
 # For `pool5`, the cat *is* the painting now, about as well as the noise is. So what you see of a deep layer is largely
 # what your start left there, and "blurry" is no property of `pool5` alone: with a smooth start, few steps, or a
 # smoothing term you can have that, too. (We have the report's text only, not its figure; and its network was the real
-# VGG, ours is the compact one, whose blocks 4 and 5 are its own. `NST_SCALE=gpu` runs this very cell with the real
+# VGG, ours is the compact one, whose blocks 4 and 5 are its own. `NST_PROFILE=gpu` runs this very cell with the real
 # weights.) On what matters we agree: **the deepest layer alone makes a poor style; it takes the shallow ones to pin
 # down the pixels.**
 #
@@ -734,7 +734,7 @@ class Matching(Objective):
     """A style loss with any description of the maps in place of the Gram matrix."""
 
     def __init__(self, describe, style):
-        style = style.to(features.gain.device)
+        style = style.to(features.device)
         super().__init__(get_preset("course").but(tv_weight=100), features, style=style)
         self.describe = describe
         with torch.no_grad():
@@ -748,7 +748,7 @@ class Matching(Objective):
 
 descriptions = {"means": only_means, "means and deviations": means_and_deviations, "Gram matrix": gram_matrix}
 losses = {name: Matching(describe, painting) for name, describe in descriptions.items()}
-canvas = noise.to(features.gain.device)
+canvas = noise.to(features.device)
 matched = {name: synthesize(losses[name], canvas, steps=scale.steps).image for name in list(losses)[:2]}
 matched["Gram matrix"] = grown["(e) to conv5_1"].image
 show({"the painting": painting, **matched}, columns=2, width=6)
@@ -759,7 +759,7 @@ show({"the painting": painting, **matched}, columns=2, width=6)
 def measured(picture):
     """How far a picture is from the painting by each of the three, in %."""
     found = [
-        loss.weigh(*loss.terms(picture.to(canvas.device)))[1] / loss.preset.style_weight for loss in losses.values()
+        loss.weighted_terms(loss.terms(picture.to(canvas.device)))[1] / loss.preset.style_weight for loss in losses.values()
     ]
     return [100 * value.sqrt().item() for value in found]
 

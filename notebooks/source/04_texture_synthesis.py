@@ -25,12 +25,12 @@ from nstlib import (
     texture,
     total_variation,
 )
-from nstlib.anatomy import Table, heat, panels
-from nstlib.course import check, scale_for, show
+from nstlib.course.anatomy import Table, heat, panels
+from nstlib.course import check, profile_for, show
 from nstlib.runtime import pick_device
-from nstlib.widgets import slider_over
+from nstlib.course.widgets import slider_over
 
-scale = scale_for("04_texture_synthesis")
+scale = profile_for("04_texture_synthesis")
 features = VGGFeatures(pooling="avg", device=pick_device())  # one network for all that follows
 LAYERS = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
 scale
@@ -44,7 +44,7 @@ scale
 
 # %%
 painting = gallery.style("nocturne", scale.size)
-if features.source == "imagenet":  # "if True:" fetches Starry Night here, too (0.6 MB, once)
+if features.weights_name == "imagenet":  # "if True:" fetches Starry Night here, too (0.6 MB, once)
     try:
         painting = gallery.painting("starry_night", scale.size)
     except gallery.GalleryError as error:
@@ -179,7 +179,7 @@ check.number(
 # %%
 statistics = {
     "pixels of the painting, times 3": painting.numel(),
-    f"its five Gram matrices, {features.source} extractor": sum(counted.values()),
+    f"its five Gram matrices, {features.weights_name} extractor": sum(counted.values()),
     "the same with the full VGG-19": sum(c * (c + 1) // 2 for c in (64, 128, 256, 512, 512)),
 }
 figures.bars({k: v / 1000 for k, v in statistics.items()}, "thousand", title="numbers")
@@ -248,7 +248,7 @@ times_as_large = 2 * 2
 
 # %%
 with torch.no_grad():
-    tiled = painting.repeat(1, 1, 2, 2).to(features.gain.device)
+    tiled = painting.repeat(1, 1, 2, 2).to(features.device)
     sums = [gram_matrix(features(p, ["relu1_1"])["relu1_1"], "none") for p in (tiled, tiled[:, :, :high, :wide])]
 check.number(
     "the sum over a larger canvas",
@@ -273,7 +273,7 @@ show({"means: divided by the positions": grown["twice as wide"], "sums": summed}
 def strength(picture, layer):
     """The root of the mean square of all activations of a layer."""
     with torch.no_grad():
-        return features(picture.to(features.gain.device), [layer])[layer].float().square().mean().sqrt().item()
+        return features(picture.to(features.device), [layer])[layer].float().square().mean().sqrt().item()
 
 
 weaker = {layer: strength(summed, layer) / strength(painting, layer) for layer in LAYERS}
@@ -349,7 +349,7 @@ check.choice(
 def gram_distances(picture):
     """The relative distance of the Gram matrices from the painting's, at each of the five layers."""
     with torch.no_grad():
-        seen, target = (features(p.to(features.gain.device), LAYERS) for p in (picture, painting))
+        seen, target = (features(p.to(features.device), LAYERS) for p in (picture, painting))
     return [style_loss(gram_matrix(seen[n]), gram_matrix(target[n]), "relative").item() for n in LAYERS]
 
 
@@ -539,7 +539,7 @@ show(list(moments.values())[:3], [f"no noise, step {step}" for step in moments][
 # %%
 def first_push(start):
     """The first gradient at each pixel: its distance from that in the middle, over the middle's own size."""
-    picture = start.to(features.gain.device).requires_grad_()
+    picture = start.to(features.device).requires_grad_()
     seen, target = (features(p, LAYERS[:3]) for p in (picture, painting.to(picture.device)))
     loss = sum(style_loss(gram_matrix(seen[n]), gram_matrix(target[n]), "relative") for n in LAYERS[:3])
     (push,) = torch.autograd.grad(loss.sum(), picture)
@@ -684,7 +684,7 @@ class WithShifts:
     def __init__(self, source, shifts):
         self.keys = [(layer, 0, 0) for layer in LAYERS] + shifts
         with torch.no_grad():
-            self.targets = self.grams(source.to(features.gain.device))
+            self.targets = self.grams(source.to(features.device))
 
     def grams(self, picture):
         maps = features(picture, [layer for layer, _, _ in self.keys])
@@ -707,7 +707,7 @@ def both_ways(layer, distances):
 
 def paint_shifted(source, shifts, start=None):
     start = torch.rand(source.shape, generator=torch.Generator().manual_seed(0)) if start is None else start
-    return synthesize(WithShifts(source, shifts), start.to(features.gain.device), steps=steps).image
+    return synthesize(WithShifts(source, shifts), start.to(features.device), steps=steps).image
 
 
 # %% [markdown]

@@ -33,13 +33,13 @@ from nstlib import (
     total_variation,
     transfer,
 )
-from nstlib.anatomy import Table, heat, panels
-from nstlib.course import check, curve, scale_for, show
+from nstlib.course.anatomy import Table, heat, panels
+from nstlib.course import check, curve, profile_for, show
 from nstlib.runtime import pick_device
-from nstlib.starts import make_start
-from nstlib.widgets import slider_over, watch_transfer
+from nstlib.initialization import make_init
+from nstlib.course.widgets import slider_over, watch_transfer
 
-scale = scale_for("05_gatys_transfer")
+scale = profile_for("05_gatys_transfer")
 features = VGGFeatures(pooling="avg", device=pick_device())  # one network for nearly all that follows
 STYLE = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
 scale
@@ -95,13 +95,13 @@ show({name: result.image for name, result in alone.items()}, width=5.8)
 
 # %%
 ours = get_preset("course")
-judge = Objective(ours, features, photo.to(features.gain.device), painting.to(features.gain.device))
+judge = Objective(ours, features, photo.to(features.device), painting.to(features.device))
 
 
 def losses(picture, judge=judge):
     """Content loss and style loss of a picture, before the weights; each relative to its target: 0 is reached."""
     with torch.no_grad():
-        content, style, _ = judge.terms(picture.to(features.gain.device))
+        content, style, _ = judge.terms(picture.to(features.device))
     return sum(content.values()).item(), sum(0.2 * loss.item() for loss in style.values())
 
 
@@ -282,7 +282,7 @@ def my_total(x):
 
 # %%
 objective = Objective(ours, exact, little_photo, little_painting)
-x = make_start("noise", None, tuple(little_photo.shape)).to(home)
+x = make_init("noise", None, tuple(little_photo.shape)).to(home)
 check.number(
     "the total",
     my_total(x),
@@ -432,7 +432,7 @@ referee = Objective(ours.but(content_weight=2_000), exact, photo.to(home), paint
 def pulls(picture):
     """The two forces on every pixel, without what the walls hold back."""
     z = picture.to(home).requires_grad_()
-    parts = referee.weigh(*referee.terms(z)).sum(1)
+    parts = referee.weighted_terms(referee.terms(z)).sum(1)
     content, style, tv = (-torch.autograd.grad(part, z, retain_graph=True)[0].cpu() for part in parts)
     both = content + style + tv
     free = (z.detach().cpu() + both.sign()).clamp(0, 1) != z.detach().cpu()
@@ -641,7 +641,7 @@ guess_start = "a"
 cup, sea = gallery.content("coffee", scale.size), gallery.style("waves", scale.size)
 STARTS = ["content", "content+noise", "noise", "grey"]
 started = {s: transfer(cup, sea, features=features, start=s, steps=scale.steps) for s in STARTS}
-firsts = [make_start(s, cup, tuple(cup.shape)) for s in STARTS]
+firsts = [make_init(s, cup, tuple(cup.shape)) for s in STARTS]
 show([*firsts, *(started[s].image for s in STARTS)], [*STARTS, *["after it"] * 4], columns=4, width=6.1)
 
 # %%
@@ -985,7 +985,7 @@ show({"forced into squares, stretched back": forced, "as they are": free.image},
 # brings its long side to the photo's; `style_side` says otherwise. Half, the same, double:
 
 # %%
-brush = {side: transfer(cup, sea, features=features, style_side=side, steps=scale.steps * 2 // 3).image
+brush = {side: transfer(cup, sea, features=features, style_size=side, steps=scale.steps * 2 // 3).image
          for side in (scale.size // 2, scale.size, scale.size * 2)}  # fmt: skip
 show(list(brush.values()), [f"painting of {side} pixels" for side in brush], columns=3, width=6.5)
 

@@ -29,17 +29,17 @@ from nstlib import (
     texture,
     transfer,
 )
-from nstlib.anatomy import Table, heat, panels
-from nstlib.course import check, scale_for
+from nstlib.course.anatomy import Table, heat, panels
+from nstlib.course import check, profile_for
 from nstlib.runtime import pick_device
-from nstlib.starts import make_start
+from nstlib.initialization import make_init
 from nstlib.synthesis import MAX_STEP
-from nstlib.tiles import TiledObjective
-from nstlib.widgets import slider_over
+from nstlib.tiling import TiledObjective
+from nstlib.course.widgets import slider_over
 
-scale = scale_for("06_gatys_experiments")
+scale = profile_for("06_gatys_experiments")
 features = VGGFeatures(pooling="avg", device=pick_device())
-home = features.gain.device
+home = features.device
 STYLE = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
 ours = get_preset("course")
 
@@ -125,7 +125,7 @@ networks = {
 WATCHED = ["relu1_1", "pool1", "relu2_1", "pool2", "relu3_1", "pool3", "relu4_1", "pool4", "relu5_1"]
 # squared differences as in Gatys' paper, divided by nothing but their number
 absolute = ours.but(content_reduction="mean", style_reduction="mean", tv_weight=0)
-noise = make_start("noise", None, tuple(photo.shape)).to(home)
+noise = make_init("noise", None, tuple(photo.shape)).to(home)
 
 
 def survey(network):
@@ -257,7 +257,7 @@ by_layer = ours.but(
 )  # fmt: skip
 small = scale.size * 3 // 4
 little, brush = resize(photo, small).to(home), gallery.style("autumn", small).to(home)
-first = make_start("noise", None, tuple(little.shape)).to(home)
+first = make_init("noise", None, tuple(little.shape)).to(home)
 grid = synthesize(
     Objective(by_layer, features, little, brush), first.expand(len(pairs), -1, -1, -1), optimizer="adam",
     learning_rate=0.05, steps=scale.steps,
@@ -327,7 +327,7 @@ one_style = ours.but(
 )
 tiny = max(56, scale.size * 3 // 5)
 kitten, leaves = resize(photo, tiny).to(home), gallery.style("autumn", tiny).to(home)
-first = make_start("noise", None, tuple(kitten.shape)).to(home)
+first = make_init("noise", None, tuple(kitten.shape)).to(home)
 fifteen = synthesize(
     Objective(one_style, features, kitten, leaves), first.expand(len(jobs), -1, -1, -1), optimizer="adam",
     learning_rate=0.05, steps=scale.steps,
@@ -630,7 +630,7 @@ guess_spike = "b"
 tutorial = get_preset("pytorch_tutorial")
 mini, sea = gallery.content("chelsea", 48).to(home), gallery.style("waves", 48).to(home)
 plain_network = {name: Objective(tutorial, network, mini, sea) for name, network in networks.items()}
-starts = [make_start("content+noise", mini, tuple(mini.shape), seed).to(home) for seed in (0, 3)]
+starts = [make_init("content+noise", mini, tuple(mini.shape), seed).to(home) for seed in (0, 3)]
 evaluations = scale.steps * 13 // 4
 conditions = {
     "as in the tutorial": {},
@@ -825,7 +825,7 @@ assert all(jump(losses)[0] < 10 for group in safe.values() for losses in group),
 # Report 001 read that "VGG-16 presents smoother images, whereas VGG-19 generates finer details". The two differ by one
 # convolution in each of the blocks 3, 4 and 5 (lesson 01). Is it true? That takes both networks with their ImageNet
 # weights; our compact one exists as VGG-19 only, and to cut layers out of it would not make a VGG-16. The cell below
-# runs at the scale `gpu` (`NST_SCALE=gpu`), which fetches the weights once.
+# runs at the scale `gpu` (`NST_PROFILE=gpu`), which fetches the weights once.
 
 # %%
 if default_weights() == "imagenet":
@@ -840,7 +840,7 @@ if default_weights() == "imagenet":
     result = show({arch: group[0] for arch, group in both.items()}, width=9)
 else:
     result = None
-    print("This comparison needs the ImageNet weights of both networks; run it with NST_SCALE=gpu.")
+    print("This comparison needs the ImageNet weights of both networks; run it with NST_PROFILE=gpu.")
 result
 
 # %% [markdown]
@@ -1001,7 +1001,7 @@ high, broad = (max(96, n // 16 * 16) for n in gallery.content("coffee", scale.si
 scene, glass = resize(gallery.content("coffee"), (high, broad)), gallery.style("stained_glass", scale.size)
 double = VGGFeatures(pooling="avg", precision="float32").double()
 double.dtype = torch.float64
-x64 = make_start("content+noise", scene, tuple(scene.shape)).double()
+x64 = make_init("content+noise", scene, tuple(scene.shape)).double()
 no_content = ours.but(tv_weight=0)
 
 

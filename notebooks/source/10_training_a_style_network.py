@@ -30,12 +30,12 @@ from torch import nn
 import nstlib
 from nstlib import Objective, TrainingConfig, TransformerNet, VGGFeatures
 from nstlib import anatomy, coco, figures, gallery, gram_matrix, images, layer_names, resize, runtime, stylize, training
-from nstlib.course import check, scale_for, show
+from nstlib.course import check, profile_for, show
 from nstlib.presets import PRESETS
-from nstlib.transformer import InstanceNorm
-from nstlib.widgets import slider_over, upload_photo
+from nstlib.feedforward.transformer import InstanceNorm
+from nstlib.course.widgets import slider_over, upload_photo
 
-scale = scale_for("10_training_a_style_network")
+scale = profile_for("10_training_a_style_network")
 temporary = tempfile.TemporaryDirectory(prefix="nst-lesson-10-")  # gone when the kernel ends
 work = Path(temporary.name)  # all that this lesson writes
 scale
@@ -473,7 +473,7 @@ show([resize(p, (120, 150)) for p in photos.values()], [n.split("_")[0] for n in
 
 # %% [markdown]
 # A dozen pictures, several of them grey, one through a microscope. Johnson had 82,783. Random crops and mirroring
-# (`nstlib.photos.Crops`) make more of them, but no new cats. What that costs we measure at the end of the next section.
+# (`nstlib.feedforward.photos.Crops`) make more of them, but no new cats. What that costs we measure at the end of the next section.
 #
 # ### The identity, alone
 #
@@ -481,9 +481,9 @@ show([resize(p, (120, 150)) for p in photos.values()], [n.split("_")[0] for n in
 # $10 \log_{10}(1/\text{MSE})$ decibels. More is better; 20 is poor, 30 is good.
 
 # %%
-plain = TrainingConfig.for_scale(
+plain = TrainingConfig.for_profile(
     photos=str(work / "photos"), styles=("waves",), output=str(work / "identity"), samples=(str(work / "chelsea.png"),),
-    steps=scale.images, warmup=scale.images, learning_rate=2e-3, spike_weight=0.0,
+    steps=scale.images, warmup=scale.images, learning_rate=2e-3, outlier_weight=0.0,
     checkpoint_every=0, picture_every=0, workers=0,
 )  # fmt: skip
 copies = {}
@@ -642,16 +642,16 @@ goals = [Objective(target, judge, p, gallery.style("waves", little["style_size"]
 @torch.no_grad()
 def differences(net):
     """Content and style difference on the photos held out, before any weight."""
-    found = [goal.weigh(*goal.terms(stylize(net, p))) for goal, p in zip(goals, held_out.values())]
+    found = [goal.weighted_terms(goal.terms(stylize(net, p))) for goal, p in zip(goals, held_out.values())]
     content, style, _ = torch.cat(found, 1).mean(1).tolist()
     return {"content": content / target.content_weight, "style": style / target.style_weight}
 
 
 def small_training(warm, raised, seed, folder=work / "photos"):
     weight = target.content_weight * (3 if raised else 1)
-    config = TrainingConfig.of(
+    config = TrainingConfig.from_dict(
         photos=str(folder), styles=("waves",), output=str(work / "small"), crop=0.35, seed=seed, content_weight=weight,
-        spike_weight=0.0, warmup=little["steps"] // 3 if warm else 0, checkpoint_every=0, picture_every=0, **little,
+        outlier_weight=0.0, warmup=little["steps"] // 3 if warm else 0, checkpoint_every=0, picture_every=0, **little,
     )  # fmt: skip
     return training.train(config)
 
@@ -757,7 +757,7 @@ assert 23 < days < 25
 # ## 7 · Train one yourself
 #
 # Now in earnest, as far as a small machine goes: half the width of Johnson's network, crops of 144 pixels, a few hundred
-# steps. The settings are those of `nst train` at this scale, but for `spike_weight`, a precaution for long
+# steps. The settings are those of `nst train` at this scale, but for `outlier_weight`, a precaution for long
 # trainings that Johnson's does not have. The cost first: we try four steps.
 
 # %%
@@ -772,9 +772,9 @@ def working_time():
 settings = {
     "photos": str(work / "photos"), "styles": ("waves",), "output": str(work / "waves"),
     "samples": (str(work / "chelsea.png"),), "steps": scale.steps, "warmup": min(40, scale.steps // 4),
-    "checkpoint_every": 100, "picture_every": 0, "workers": 0, "spike_weight": 0.0,
+    "checkpoint_every": 100, "picture_every": 0, "workers": 0, "outlier_weight": 0.0,
 }  # fmt: skip
-config = TrainingConfig.for_scale(**settings)
+config = TrainingConfig.for_profile(**settings)
 trial = replace(config, steps=4, warmup=0, samples=(), output=str(work / "trial"), checkpoint_every=0)
 clock = []
 training.train(trial, callback=lambda record: clock.append(working_time()))
@@ -888,7 +888,7 @@ check.picture(
 def loss_on(net, picture):
     """Content and style difference for one picture."""
     goal = Objective(target, judge, picture, gallery.style("waves", little["style_size"]))
-    content, style, _ = goal.weigh(*goal.terms(stylize(net, picture)))[:, 0].tolist()
+    content, style, _ = goal.weighted_terms(goal.terms(stylize(net, picture)))[:, 0].tolist()
     return content / target.content_weight, style / target.style_weight
 
 
@@ -1031,7 +1031,7 @@ check.number(
 def real_step(features, batch, device):
     """Seconds for one step of the real recipe: network of width 32, 256 pixels, VGG-16 up to relu4_3."""
     net, style = TransformerNet().to(device), gallery.style("waves", 256).to(device)
-    loss = training.TrainingLoss(PRESETS["pytorch_examples"], features, [style])
+    loss = training.PerceptualLoss(PRESETS["pytorch_examples"], features, [style])
     adam = torch.optim.Adam(net.parameters(), lr=1e-3)
     crops = torch.rand(batch, 3, 256, 256, device=device)
     times = []
@@ -1078,7 +1078,7 @@ anatomy.Table(heads, rows)
 # step, on what Colab lent then. Here: measured just now, times the steps, if nothing else runs on this machine. You do not need all pictures:
 # the same photo gives another crop each time.
 #
-# `nstlib.coco` fetches just the pictures you choose, and tells the cost before it begins. COCO's photos carry
+# `nstlib.data.coco` fetches just the pictures you choose, and tells the cost before it begins. COCO's photos carry
 # licences; a stylised photo is a *changed* photo, and we ask for those that allow it. Where to keep the checkpoints: on
 # Colab the disk is lost with the connection, so they go to Google Drive.
 
@@ -1114,11 +1114,11 @@ def train_on_coco(photos, output, style="waves", callback=None, **changes):
     }  # fmt: skip
     resume = (Path(output) / training.CHECKPOINT).is_file()
     print("going on from the checkpoint" if resume else "from the start")
-    return training.train(TrainingConfig.of(**{**recipe, **changes}), resume=resume, callback=callback, progress=True)
+    return training.train(TrainingConfig.from_dict(**{**recipe, **changes}), resume=resume, callback=callback, progress=True)
 
 
 # %% [markdown]
-# And the training itself. It runs only at the scale `gpu` (`NST_SCALE=gpu`, on Colab: Runtime, change runtime type,
+# And the training itself. It runs only at the scale `gpu` (`NST_PROFILE=gpu`, on Colab: Runtime, change runtime type,
 # then set the variable before the first cell). After a disconnect run the notebook's first cell, the two above and this
 # one. A picture of two sample photos is written beside the checkpoint every 500 steps; the losses and the sample are
 # shown here.
@@ -1128,7 +1128,7 @@ if runtime.scale() == "gpu":
     many = coco_photos(Path(tempfile.gettempdir()) / "coco", 10_000)
     real = train_on_coco(many, lasting_folder("coco_waves"), callback=live(100, "coco"), steps=5_000)
 else:
-    print("not at this scale; NST_SCALE=gpu runs it")
+    print("not at this scale; NST_PROFILE=gpu runs it")
 
 # %% [markdown]
 # It says `steps=5_000`, two epochs of 10,000 photos; take `82_783` and leave `steps` out for the whole recipe. The

@@ -42,17 +42,17 @@ from nstlib import (
     stylize,
     transfer,
 )
-from nstlib.anatomy import Table
-from nstlib.course import check, curve, scale_for, show
-from nstlib.export import check_onnx, export_onnx
+from nstlib.course.anatomy import Table
+from nstlib.course import check, curve, profile_for, show
+from nstlib.feedforward.export import check_onnx, export_onnx
 from nstlib.images import to_pil
-from nstlib.models import mixture, styles_of
+from nstlib.feedforward.models import mixture, styles_of
 from nstlib.runtime import pick_device
-from nstlib.transformer import InstanceNorm, Layer, TransformerNet
-from nstlib.widgets import upload_photo
+from nstlib.feedforward.transformer import InstanceNorm, Layer, TransformerNet
+from nstlib.course.widgets import upload_photo
 
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 62})  # paintings are all detail; this keeps the file small
-scale = scale_for("11_using_style_networks")
+scale = profile_for("11_using_style_networks")
 scale
 
 # %% [markdown]
@@ -442,7 +442,7 @@ def judged(picture, style, against=photo):
     home = extractor.gain.device
     goal = Objective(preset, extractor, against.to(home), gallery.style(style, config["style_size"]).to(home))
     with torch.no_grad():
-        content, loss, _ = goal.weigh(*goal.terms(picture.to(home)))[:, 0].tolist()
+        content, loss, _ = goal.weighted_terms(goal.terms(picture.to(home)))[:, 0].tolist()
     return content, loss
 
 

@@ -46,14 +46,14 @@ from nstlib import (
     training,
     transfer,
 )  # fmt: skip
-from nstlib.anatomy import Table, panels
-from nstlib.course import check, scale_for, show
-from nstlib.models import styles_of
-from nstlib.runtime import give_back_freed_memory, pick_device, pick_precision
+from nstlib.course.anatomy import Table, panels
+from nstlib.course import check, profile_for, show
+from nstlib.feedforward.models import styles_of
+from nstlib.runtime import return_freed_memory, pick_device, pick_precision
 from nstlib.runtime import scale as scale_name
 from nstlib.timing import compare, multiply_adds, peak_memory, synchronize
 
-scale = scale_for("12_backprop_vs_feedforward")
+scale = profile_for("12_backprop_vs_feedforward")
 device = pick_device()
 temporary = tempfile.TemporaryDirectory(prefix="nst-lesson-12-")  # gone when the kernel ends
 work = Path(temporary.name)
@@ -588,7 +588,7 @@ pass_seconds = unit["pass: slim network"]
 network_picture = one_pass()
 with torch.no_grad():
     terms = objective.terms(network_picture)
-    network_loss = objective.weigh(*terms).sum().item()
+    network_loss = objective.weighted_terms(terms).sum().item()
     network_layers = {name: value.item() for each in terms[:2] for name, value in each.items()}  # content and style
 kept_at = {}  # what for: (seconds since the beginning, step, picture, loss of each layer)
 begin = time.perf_counter()
@@ -800,7 +800,7 @@ def judge(preset):
 
     @torch.no_grad()
     def differences(picture):
-        content, style_part, _ = goal.weigh(*goal.terms(picture.to(device)))[:, 0].tolist()
+        content, style_part, _ = goal.weighted_terms(goal.terms(picture.to(device)))[:, 0].tolist()
         return content / preset.content_weight, style_part / preset.style_weight
 
     return differences
@@ -816,9 +816,9 @@ little = {
 
 def tiny_training(warm, seed):
     """A tiny network, the seconds it took, and how the judges see its cat as the steps go by."""
-    recipe = TrainingConfig.of(
+    recipe = TrainingConfig.from_dict(
         photos=str(work / "photos"), styles=(style_name,), samples=(str(work / "cat.png"),), output=str(work / "tiny"),
-        steps=scale.images, warmup=scale.images // 3 if warm else 0, crop=0.35, seed=seed, spike_weight=0.0,
+        steps=scale.images, warmup=scale.images // 3 if warm else 0, crop=0.35, seed=seed, outlier_weight=0.0,
         style_size=config["style_size"], content_weight=preset.content_weight, weights="compact",
         learning_rate=2e-3, checkpoint_every=0, picture_every=0, **little,
     )  # fmt: skip
@@ -1195,7 +1195,7 @@ def random_vgg16():
     return state
 
 
-recipe_loss = training.TrainingLoss(
+recipe_loss = training.PerceptualLoss(
     get_preset("pytorch_examples"), VGGFeatures("vgg16", random_vgg16()), [torch.rand(1, 3, crop, crop)]
 )
 crops = torch.rand(1, 3, crop, crop)
@@ -1376,14 +1376,14 @@ nstlib.stylize(network, small)
 units.clear()
 sides.clear()
 wide_vgg = wide_objective = wide_network = None  # small machines need the room
-give_back_freed_memory()
+return_freed_memory()
 jobs = {
     "Gatys": "nstlib.transfer(photo, style, preset, steps=12, optimizer='lbfgs', features=extractor)",
     "network": "nstlib.stylize(network, photo)",
 }
 recipe = {"photos": str(work / "photos"), "styles": ["waves"], "output": str(work / "memory"), "width": 16, "size": 144,
           "batch": 4, "steps": 2, "crop": 0.35, "checkpoint_every": 0, "picture_every": 0}  # fmt: skip
-learn = f"training.train(nstlib.TrainingConfig.of(**{recipe!r}), features=extractor)"
+learn = f"training.train(nstlib.TrainingConfig.from_dict(**{recipe!r}), features=extractor)"
 low = (photo.shape[2], photo.shape[3])
 shapes = [low] if scale_name() == "smoke" else [low, (2 * low[0], 2 * low[1])]
 

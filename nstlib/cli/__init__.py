@@ -1,0 +1,1 @@
+"""The command line, ``nst``: see ``main`` for the parser, ``pictures`` and ``networks`` for the commands."""

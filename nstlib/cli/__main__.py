@@ -1,0 +1,5 @@
+"""``python -m nstlib.cli`` is ``nst``."""
+
+from .main import main
+
+raise SystemExit(main())

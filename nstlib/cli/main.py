@@ -1,0 +1,48 @@
+"""The entry point of ``nst`` and its parser.
+
+What a user can fix ends in one line on standard error and exit status 2, never in a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from ..errors import OUT_OF_MEMORY, NstError, is_out_of_memory
+from ..version import __version__
+from . import networks, pictures
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"nst: {message}; see '{self.prog} --help'.", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``nst``; each command stores its function as ``run``."""
+    parser = _Parser(prog="nst", description="Neural style transfer on any machine.")
+    parser.add_argument("--version", action="version", version=f"nst {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    pictures.add_parsers(commands)
+    networks.add_parsers(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; return the exit status."""
+    try:
+        args = build_parser().parse_args(argv)
+        status: int = args.run(args)
+        return status
+    except NstError as error:
+        print(f"nst: {error}", file=sys.stderr)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(f"nst: {OUT_OF_MEMORY}", file=sys.stderr)
+    return 2

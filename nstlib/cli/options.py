@@ -1,0 +1,81 @@
+"""Options that several commands share, and options made from the fields of a dataclass."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import inspect
+import re
+import types
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import SettingError
+from ..images import MIN_SIDE
+from ..runtime import PRECISIONS
+
+Commands = Any
+"""What ``ArgumentParser.add_subparsers`` returns; its type is private to argparse."""
+
+
+def add_machine_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device``, ``--precision`` and ``--quiet``."""
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="auto", help="of the convolutions (default: %(default)s)"
+    )
+    add_quiet(parser)
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Add ``--quiet``."""
+    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
+
+
+def check_size(size: int | None) -> None:
+    """Raise SettingError for a ``--size`` that is too small."""
+    if size is not None and size < MIN_SIDE:
+        raise SettingError(f"--size must be at least {MIN_SIDE} pixels, not {size}.")
+
+
+def add_fields(parser: argparse.ArgumentParser, config: Any) -> None:
+    """Add one option per field of a dataclass object: its type, its documentation, its value as the default.
+
+    An option that is not given is None in the result, so that a configuration file can be told from the command line.
+    """
+    hints, help_texts = typing.get_type_hints(type(config)), field_docs(type(config))
+    for field in dataclasses.fields(config):
+        option, text = f"--{field.name.replace('_', '-')}", help_texts[field.name].replace("%", "%%")
+        default = getattr(config, field.name)
+        if default not in (None, "", (), False):
+            text += f" (default: {default})"
+        hint = hints[field.name]
+        if hint is bool:
+            parser.add_argument(option, action="store_true", default=None, help=text)
+        elif hint == tuple[str, ...]:
+            parser.add_argument(option, nargs="+", metavar="X", help=text)
+        elif typing.get_origin(hint) is Literal:
+            parser.add_argument(option, choices=typing.get_args(hint), help=text)
+        else:
+            parser.add_argument(option, type=_scalar_type(hint), metavar="X", help=text)
+
+
+def given_fields(args: argparse.Namespace, cls: type) -> dict[str, Any]:
+    """Return the fields of a dataclass that were given on the command line."""
+    names = [field.name for field in dataclasses.fields(cls)]
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+
+def field_docs(cls: type) -> dict[str, str]:
+    """Return the description of each attribute in the "Attributes:" section of a class's docstring."""
+    section = (inspect.getdoc(cls) or "").partition("Attributes:\n")[2]
+    entries = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()).rstrip(".") for name, text in entries}
+
+
+def _scalar_type(hint: Any) -> type:
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    return next(kind for kind in kinds if kind is not type(None))
+
+

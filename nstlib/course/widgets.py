@@ -1,0 +1,446 @@
+"""Live widgets of the lessons: upload a photo, watch a transfer and stop it, slide over pictures.
+
+What a widget does is in plain functions and methods that return values, so that it can be tested and used without a
+browser. Each widget has a static counterpart, ``.figure()``, for a page that cannot run code. Works with ipywidgets
+7.7 (Colab) and 8.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torch import Tensor
+
+from ..data import gallery
+from ..errors import ImageError, NstError, SettingError
+from ..images import load, resize
+from ..presets import InitName, OptimizerName, Preset
+from ..pretrained import Weights
+from ..records import Record, Result
+from ..runtime import Precision
+from ..synthesis import transfer
+from ..vgg import VGGFeatures
+from . import figures
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DISPLAY_SIDE = 380
+"""Long side in pixels at which live pictures are shown."""
+
+PREVIEW_SIDE = 200
+"""Long side in pixels of the preview of an uploaded photo."""
+
+
+def require_ipywidgets() -> ModuleType:
+    """Return the module ipywidgets.
+
+    Raises:
+        SettingError: It is not installed.
+    """
+    try:
+        import ipywidgets
+    except ImportError as error:
+        raise SettingError("the live widgets need ipywidgets; run 'pip install ipywidgets' and restart.") from error
+    return ipywidgets
+
+
+class ShownWidget:
+    """Base of objects that a notebook displays when they are the last line of a cell.
+
+    Attributes:
+        widget: The ipywidget to display.
+    """
+
+    widget: Any
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display(self.widget)
+
+
+def resize_down(picture: Tensor, long_side: int) -> Tensor:
+    """Return a picture (N, 3, H, W) reduced to a long side in pixels; a smaller picture stays as it is."""
+    return resize(picture, long_side) if max(picture.shape[2:]) > long_side else picture
+
+
+def _display_jpeg(picture: Tensor, side: int = DISPLAY_SIDE) -> bytes:
+    return figures.jpeg(figures.enlarged(resize_down(picture, side), side))
+
+
+def _label_html(sentence: str) -> str:
+    return f"<span style='padding-left:.6em'>{html.escape(sentence)}</span>"
+
+
+# --- upload a photo ------------------------------------------------------------------------------------
+
+
+def uploaded_file(value: object) -> tuple[str, bytes] | None:
+    """Return name and bytes of the newest file in ``FileUpload.value``, or None if there is none.
+
+    In ipywidgets 7 the value is {name: {"metadata": ..., "content": bytes}}, in 8 a tuple of {"name", "content", ...}.
+    """
+    if not value:
+        return None
+    if isinstance(value, Mapping):
+        name, entry = list(value.items())[-1]
+    elif isinstance(value, Sequence):
+        entry = value[-1]
+        name = entry.get("name", "your file")
+    else:
+        return None
+    return str(name), bytes(entry["content"])
+
+
+def read_photo(name: str, content: bytes) -> Tensor:
+    """Return an uploaded file as a picture (1, 3, H, W) in [0, 1].
+
+    Raises:
+        ImageError: The file cannot be used; the message names it.
+    """
+    if not content:
+        raise ImageError(f"'{name}' is empty; choose it again.")
+    try:
+        return load(io.BytesIO(content))
+    except ImageError as error:
+        if name.lower().endswith((".heic", ".heif", ".avif")):
+            raise ImageError(f"'{name}' is in a format that cannot be read here; export it as JPEG first.") from error
+        raise ImageError(str(error).replace("the picture", f"'{name}'", 1)) from error
+
+
+class Upload(ShownWidget):
+    """A button to choose a photo; until then the default photo is used.
+
+    Attributes:
+        photo: The photo in use, (1, 3, H, W).
+        name: Its name.
+        uploaded: Whether it is the student's own photo.
+        message: What happened last, in one sentence.
+        button: The ``FileUpload`` widget, for further observers.
+    """
+
+    def __init__(self, default: str | Tensor = "chelsea", size: int = 512) -> None:
+        """Make the widget; see ``upload_photo``."""
+        widgets = require_ipywidgets()
+        photo = gallery.content(default) if isinstance(default, str) else default
+        self.size = size
+        self.photo = resize_down(photo, size)
+        self.name = default if isinstance(default, str) else "the default photo"
+        self.uploaded = False
+        self.message = f"No photo chosen yet: {self.name} is used."
+        self.button = widgets.FileUpload(accept="image/*", multiple=False, description="Choose a photo")
+        self.preview = widgets.Image(value=self._preview_jpeg(), format="jpeg")
+        self.label = widgets.HTML(_label_html(self.message))
+        self.button.observe(self._on_change, names="value")
+        self.widget = widgets.VBox([widgets.HBox([self.button, self.label]), self.preview])
+
+    def accept(self, value: object) -> str:
+        """Use the newest file of a ``FileUpload.value``; a file that cannot be read changes nothing.
+
+        Returns:
+            A sentence for the student.
+        """
+        try:
+            file = uploaded_file(value)
+            if file is None:
+                return self.message
+            name, content = file
+            self.photo = resize_down(read_photo(name, content), self.size)
+            self.name, self.uploaded = name, True
+            height, width = self.photo.shape[2:]
+            self.message = f"{name} is used, at {width} x {height} pixels. Run the next cells again."
+        except ImageError as error:
+            self.message = f"{error} {self.name} is still used."
+        return self.message
+
+    def image(self, size: int | None = None) -> Tensor:
+        """Return the photo in use, (1, 3, H, W); ``size`` is its long side in pixels."""
+        return resize(self.photo, size) if size else self.photo
+
+    def figure(self) -> Figure:
+        """Return the photo in use as a figure."""
+        return figures.show(self.photo, self.name)
+
+    def _on_change(self, change: Mapping[str, object]) -> None:
+        self.accept(change["new"])
+        self.label.value = _label_html(self.message)
+        self.preview.value = self._preview_jpeg()
+
+    def _preview_jpeg(self) -> bytes:
+        return figures.jpeg(resize_down(self.photo, PREVIEW_SIDE))
+
+
+def upload_photo(default: str | Tensor = "chelsea", size: int = 512) -> Upload:
+    """Return a widget to choose a photo; ``.image(256)`` is the photo at a long side of 256 pixels.
+
+    The photo stays on the machine that runs the notebook.
+
+    Args:
+        default: Photo until one is chosen: a name of the gallery or a picture (1, 3, H, W).
+        size: Largest long side in pixels; larger photos are reduced.
+    """
+    return Upload(default, size)
+
+
+# --- watch a transfer and stop it ----------------------------------------------------------------------
+
+
+class LiveTransfer(ShownWidget):
+    """Start and Stop, the picture as it is painted, and its losses.
+
+    The run has its own thread, so that the notebook stays free and Stop works.
+
+    Attributes:
+        result: The result, after the run ended or was stopped; else None.
+        records: The records so far.
+        error: Why the run failed, in one sentence, or "".
+    """
+
+    latest: ClassVar[LiveTransfer | None] = None
+    """The newest one: it stops when another is made, as when a cell is run again."""
+
+    def __init__(self, content: Tensor, run: Callable[..., Result], every: float = 0.4) -> None:
+        """Make the widget; see ``watch_transfer``.
+
+        Args:
+            content: Picture to show before the first step, (1, 3, H, W).
+            run: Performs the transfer; called with the keyword ``callback``.
+            every: Least time between two displayed pictures, in seconds.
+        """
+        widgets = require_ipywidgets()
+        self.content, self.run, self.every = content, run, every
+        self.result: Result | None = None
+        self.records: list[Record] = []
+        self.error = ""
+        self.thread: threading.Thread | None = None
+        self._stop_requested = threading.Event()
+        self._shown_at = 0.0
+        if LiveTransfer.latest is not None:
+            LiveTransfer.latest.stop()
+        LiveTransfer.latest = self
+        self.start_button = widgets.Button(description="Start", button_style="success", icon="play")
+        self.stop_button = widgets.Button(description="Stop", button_style="danger", icon="stop", disabled=True)
+        self.label = widgets.HTML(_label_html("Press Start and watch."))
+        left = widgets.Layout(width="45%", height="auto", object_fit="contain")
+        right = widgets.Layout(width="54%", height="auto", object_fit="contain")
+        self.picture = widgets.Image(value=_display_jpeg(content), format="jpeg", layout=left)
+        self.plot = widgets.Image(value=figures.jpeg(_plot([])), format="jpeg", layout=right)
+        self.start_button.on_click(lambda _: self.start())
+        self.stop_button.on_click(lambda _: self.stop())
+        buttons = widgets.HBox([self.start_button, self.stop_button, self.label])
+        views = widgets.HBox([self.picture, self.plot], layout=widgets.Layout(align_items="flex-start"))
+        self.widget = widgets.VBox([buttons, views])
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is in progress."""
+        return self.thread is not None and self.thread.is_alive()
+
+    def start(self) -> bool:
+        """Begin a new run; return False if one is in progress."""
+        if self.running:
+            return False
+        self._stop_requested.clear()
+        self.result, self.records, self.error = None, [], ""
+        self._shown_at = 0.0
+        self.start_button.disabled, self.stop_button.disabled = True, False
+        self.label.value = _label_html("Preparing ...")
+        self.thread = threading.Thread(target=self._run_in_thread, daemon=True)
+        self.thread.start()
+        return True
+
+    def stop(self) -> bool:
+        """Ask the run to end after the current step; return whether one is in progress."""
+        self._stop_requested.set()
+        return self.running
+
+    def wait(self, timeout: float | None = None) -> Result | None:
+        """Wait until the run has ended, at most ``timeout`` seconds, and return the result."""
+        if self.thread is not None:
+            self.thread.join(timeout)
+        return self.result
+
+    def on_record(self, record: Record) -> bool:
+        """Keep a record and show its picture if the last one is old enough; return False to stop the run."""
+        self.records.append(record)
+        if time.perf_counter() - self._shown_at >= self.every:
+            self._show(record.image)
+            self.label.value = _label_html(progress_line(record))
+            # measured after drawing, so that a slow page gets fewer pictures
+            self._shown_at = time.perf_counter()
+        return not self._stop_requested.is_set()
+
+    def figure(self) -> Figure:
+        """Return the picture and the losses so far as a figure."""
+        picture = self.result.image if self.result else self.content
+        title = "" if self.records else "the photo, before the first step"
+        return figures.painting_so_far(picture, self.records, title)
+
+    def _run_in_thread(self) -> None:
+        try:
+            self.result = self.run(callback=self.on_record)
+            self._show(self.result.image)
+            self.label.value = _label_html(end_line(self.result))
+        except NstError as error:
+            self.error = str(error)
+        except Exception as error:  # in a thread it would otherwise be lost
+            self.error = f"{type(error).__name__}: {error}"
+        finally:
+            if self.error:
+                self.label.value = _label_html(f"The run failed: {self.error}")
+            self.start_button.disabled, self.stop_button.disabled = False, True
+
+    def _show(self, picture: Tensor) -> None:
+        self.picture.value = _display_jpeg(picture)
+        self.plot.value = figures.jpeg(_plot(self.records))
+
+
+def watch_transfer(
+    content: Tensor,
+    style: Tensor,
+    every: float = 0.4,
+    *,
+    preset: str | Preset = "course",
+    steps: int | None = None,
+    content_weight: float | None = None,
+    style_weight: float | None = None,
+    tv_weight: float | None = None,
+    init: InitName | Tensor | None = None,
+    seed: int = 0,
+    optimizer: OptimizerName | None = None,
+    features: VGGFeatures | None = None,
+    weights: Weights | None = None,
+    precision: Precision = "auto",
+) -> LiveTransfer:
+    """Return a widget that performs a transfer with Start and Stop; afterwards its ``result`` is there.
+
+    Args:
+        content: The photo, (1, 3, H, W), RGB in [0, 1].
+        style: The painting, (1, 3, h, w), RGB in [0, 1].
+        every: Least time between two displayed pictures, in seconds.
+        preset: Name of a preset or a preset; None in the arguments below takes its value.
+        steps: Evaluations of loss and gradient.
+        content_weight: Weight of the content loss.
+        style_weight: Weight of the style loss.
+        tv_weight: Weight of the total variation.
+        init: The first picture, see ``initialization.make_init``.
+        seed: Seed of the noise in the first picture.
+        optimizer: "lbfgs", "adam" or "sign".
+        features: A network to use; else one is made from ``weights`` and ``precision``.
+        weights: Weights of the network, see ``VGGFeatures``.
+        precision: "auto", "float32" or "bfloat16".
+    """
+    run = partial(
+        transfer,
+        content,
+        style,
+        preset,
+        steps=steps,
+        content_weight=content_weight,
+        style_weight=style_weight,
+        tv_weight=tv_weight,
+        init=init,
+        seed=seed,
+        optimizer=optimizer,
+        features=features,
+        weights=weights,
+        precision=precision,
+    )
+    return LiveTransfer(content, run, every)
+
+
+def progress_line(record: Record) -> str:
+    """Return how far a run is, in one line."""
+    return f"step {record.step} · loss {record.total:,.0f} · {record.seconds:.1f} s"
+
+
+_ENDINGS = {
+    "finished": "Done",
+    "callback": "Stopped; this is the best picture so far",
+    "interrupted": "Interrupted",
+    "diverged": "The loss diverged",
+}
+
+
+def end_line(result: Result) -> str:
+    """Return how a run ended, in one line."""
+    loss = f", loss {result.best.total:,.0f}" if result.records else ""
+    ending = _ENDINGS.get(result.stopped, result.stopped)
+    return f"{ending}: {len(result.records)} steps in {result.seconds:.1f} s{loss}."
+
+
+def _plot(records: Sequence[Record]) -> Figure:
+    width, height = 4.4, 2.8
+    if records:
+        return figures.curve(records, width=width, height=height)
+    figure = figures.new_figure(width, height)
+    figure.text(0.5, 0.5, "the losses will be drawn here", ha="center", color="#9aa0a6")
+    return figure
+
+
+# --- slide over pictures -------------------------------------------------------------------------------
+
+
+class Slider(ShownWidget):
+    """A slider that selects one of several pictures; they are encoded once, so that it reacts at once.
+
+    Attributes:
+        pictures: The pictures.
+        labels: Their labels.
+        files: Their JPEG files, as bytes.
+        slider: The ``SelectionSlider`` widget.
+        view: The ``Image`` widget.
+    """
+
+    def __init__(
+        self, pictures: Sequence[Tensor], labels: Sequence[str], title: str = "", side: int = DISPLAY_SIDE
+    ) -> None:
+        """Make the widget; see ``slider_over``."""
+        if not pictures or len(pictures) != len(labels):
+            raise SettingError(f"a slider needs as many labels as pictures, not {len(labels)} and {len(pictures)}.")
+        widgets = require_ipywidgets()
+        self.pictures, self.labels = list(pictures), [str(label) for label in labels]
+        self.files = [_display_jpeg(picture, side) for picture in self.pictures]
+        self.slider = widgets.SelectionSlider(
+            options=[(label, i) for i, label in enumerate(self.labels)],
+            value=0,
+            description=title,
+            continuous_update=True,
+            style={"description_width": "initial"},
+            layout=widgets.Layout(width="420px"),
+        )
+        self.view = widgets.Image(value=self.files[0], format="jpeg")
+        self.slider.observe(lambda change: self.select(change["new"]), names="value")
+        self.widget = widgets.VBox([self.slider, self.view])
+
+    def select(self, index: int) -> bytes:
+        """Show the picture with this index and return its JPEG file."""
+        self.view.value = self.files[index]
+        return self.files[index]
+
+    def figure(self) -> Figure:
+        """Return all pictures beside each other as a figure."""
+        return figures.show(self.pictures, self.labels)
+
+
+def slider_over(pictures: Sequence[Tensor], labels: Sequence[str], title: str = "", side: int = DISPLAY_SIDE) -> Slider:
+    """Return a slider over pictures: ``slider_over([a, b], ["style weight 1", "10"])``.
+
+    Args:
+        pictures: Tensors (1, 3, H, W) in [0, 1].
+        labels: One per picture.
+        title: Text before the slider.
+        side: Long side in pixels at which the pictures are shown.
+
+    Raises:
+        SettingError: The numbers of labels and pictures differ, or ipywidgets is not installed.
+    """
+    return Slider(pictures, labels, title, side)

@@ -1,0 +1,172 @@
+"""The fast path: the same activations, Gram matrices and gradients as the plain code, computed in less time.
+
+``VGGFeatures(fast=False)`` and ``losses.plain_gram`` are the plain versions; tests/test_fast.py holds both equal (values,
+gradients, second derivatives). Three ideas make the difference:
+
+1. Values are computed outside autograd's graph. A convolution and its ReLU become one node of the graph whose output
+   is given, so that the input of the ReLU is overwritten in place and only the output is kept for the backward pass.
+2. In bfloat16 the first layers still compute their values in float32 (``VGGFeatures.float32_until``), because rounding
+   before a ReLU changes which gradients it passes; gradients themselves may be rounded. That needs two tensors for one
+   activation: ``output``, the value, and ``graph``, the same in bfloat16 with its place in autograd's graph.
+3. Backward passes that PyTorch does slowly on the CPU are written by hand: average pooling as an enlargement, Gram
+   matrices as a 1 x 1 convolution, their products in pieces that fit into the cache.
+
+Measured (benchmarks/): GAIN_PLACEHOLDER
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .runtime import has_bfloat16
+
+GRAM_PIECE = 262_144
+"""Values of one piece of a Gram matrix's product: 1 MB in float32, about a core's cache."""
+
+
+def iter_features(
+    pixels: Tensor,
+    names: Iterable[str],
+    wanted: Collection[str],
+    convs: Mapping[str, nn.Conv2d],
+    pool_gain: Mapping[str, float] | None,
+    dtype: torch.dtype,
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield (name, activation) for the layers in ``wanted``; the fast twin of ``VGGFeatures._iter_plain``.
+
+    Args:
+        pixels: Preprocessed pictures, (N, 3, H, W), float32.
+        names: Layers in order, up to the deepest wanted.
+        wanted: Layers to yield.
+        convs: Convolutions by name; each computes in the dtype of its weight.
+        pool_gain: Factor of each average pooling; None for max pooling.
+        dtype: Of the activations and of all gradients.
+    """
+    output, graph = pixels.detach(), pixels.to(dtype)
+    for name in names:
+        if name.startswith("conv"):
+            conv = convs[name]
+            with torch.no_grad():
+                output = conv(output.to(conv.weight.dtype))  # (N, C, H, W)
+            if name in wanted:
+                graph = _ConvFromOutput.apply(graph, output.to(dtype), conv.weight.to(dtype))
+        elif name.startswith("relu"):
+            conv_name = name.replace("relu", "conv")
+            if conv_name in wanted:  # its activation was yielded and must not be overwritten
+                output, graph = F.relu(output), F.relu(graph)
+            else:
+                output = output.relu_()
+                graph = _ConvReLUFromOutput.apply(graph, output.to(dtype), convs[conv_name].weight.to(dtype))
+        elif pool_gain is not None:
+            output = F.avg_pool2d(output, 2)  # (N, C, H/2, W/2)
+            if pool_gain[name] != 1.0:
+                output *= pool_gain[name]
+            graph = _AvgPoolFromOutput.apply(graph, output.to(dtype), pool_gain[name])
+        else:
+            graph = F.max_pool2d(graph, 2)
+            output = graph.detach() if output.dtype == dtype else F.max_pool2d(output, 2)
+        if name in wanted:
+            yield name, graph
+
+
+class _ConvFromOutput(torch.autograd.Function):
+    """A 3 x 3 convolution of ``graph`` whose output is given; only the place of ``graph`` in the graph is used.
+
+    Differentiable twice: the backward pass consists of PyTorch's own functions.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, graph: Tensor, output: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(weight)
+        return output.detach()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        (weight,) = ctx.saved_tensors
+        return F.conv_transpose2d(grad, weight, padding=1), None, None
+
+
+class _ConvReLUFromOutput(torch.autograd.Function):
+    """As ``_ConvFromOutput``, with the ReLU after the convolution."""
+
+    @staticmethod
+    def forward(ctx: Any, graph: Tensor, output: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(output, weight)
+        return output.detach()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        output, weight = ctx.saved_tensors
+        grad = torch.ops.aten.threshold_backward(grad, output, 0)
+        return F.conv_transpose2d(grad, weight, padding=1), None, None
+
+
+class _AvgPoolFromOutput(torch.autograd.Function):
+    """``F.avg_pool2d(graph, 2) * gain`` with the output given.
+
+    The gradient is a quarter of the incoming one, enlarged: a third of the time of PyTorch's own.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, graph: Tensor, output: Tensor, gain: float) -> Tensor:
+        ctx.size, ctx.gain = graph.shape[2:], gain
+        return output.detach()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        grad = F.interpolate(grad * (ctx.gain / 4), scale_factor=2.0)
+        rows, columns = (a - b for a, b in zip(ctx.size, grad.shape[2:]))
+        if rows or columns:  # of odd sizes, pooling ignores the last row or column
+            grad = F.pad(grad, (0, columns, 0, rows))
+        return grad, None, None
+
+
+def gram(features: Tensor, divisor: float) -> Tensor:
+    """Return the Gram matrices of ``features`` (N, C, H, W) over ``divisor``: (N, C, C), float32."""
+    return cast(Tensor, _Gram.apply(features, divisor))
+
+
+class _Gram(torch.autograd.Function):
+    """``losses.plain_gram`` without a float32 copy of all activations.
+
+    Early layers have a few channels and very many positions, a shape for which matrix products are slow. Forward, the
+    product is a sum over pieces of positions; backward, dL/dF = (S + S^T) F / divisor is a 1 x 1 convolution.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, divisor: float) -> Tensor:
+        ctx.save_for_backward(features)
+        ctx.divisor = divisor
+        n, c, h, w = features.shape
+        positions = features.permute(0, 2, 3, 1).reshape(n, h * w, c)  # (N, H*W, C); a view if channels_last
+        if features.dtype == torch.bfloat16 and c >= 32 and features.device.type == "cpu" and has_bfloat16(features.device):
+            return _gram_in_bfloat16(positions) / divisor
+        piece = h * w if features.is_cuda else max(1, GRAM_PIECE // c)
+        out = features.new_zeros((n, c, c), dtype=torch.promote_types(features.dtype, torch.float32))
+        for part in positions.split(piece, dim=1):
+            part = part.to(out.dtype)
+            out.baddbmm_(part.transpose(1, 2), part)
+        return out / divisor
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (features,) = ctx.saved_tensors
+        both = ((grad + grad.transpose(1, 2)) / ctx.divisor).to(features.dtype)  # (N, C, C)
+        if len(features) == 1:
+            return F.conv2d(features, both[0, :, :, None, None]), None
+        return torch.einsum("nij,njhw->nihw", both, features), None
+
+
+def _gram_in_bfloat16(positions: Tensor) -> Tensor:
+    """Return the products (N, C, C) of ``positions`` (N, H*W, C) from two bfloat16 products, nearly exact.
+
+    Each sums in float32 and rounds once: the first gives the product, the second what rounding took from it.
+    """
+    columns = positions.transpose(1, 2)  # (N, C, H*W)
+    rounded = torch.bmm(columns, positions)
+    return rounded.float() + torch.baddbmm(rounded, columns, positions, beta=-1)

@@ -1,0 +1,352 @@
+"""Training a transformer network: photos in, a perceptual loss, Adam.
+
+>>> train(TrainingConfig(photos="photos", styles=("waves.jpg",), output="out/waves", steps=2000))
+
+Johnson, Alahi and Fei-Fei (2016), equations 1 to 5. One step is ``Trainer.step``. Checkpoints are in ``checkpoint``,
+the network's card in ``card``. Several processes (GPUs, machines) come from Hugging Face Accelerate: start the same
+command with ``accelerate launch``.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from .. import images as pictures
+from ..data import gallery
+from ..errors import SettingError, TrainingError
+from ..records import Callback, Record, call_with_image
+from ..runtime import keep_freed_memory, pick_device, pick_precision
+from ..vgg import VGGFeatures
+from .card import earlier_trainings, make_card
+from .checkpoint import Checkpoint, Progress
+from .config import TrainingConfig
+from .layers import InstanceNorm
+from .perceptual_loss import PerceptualLoss, identity_loss
+from .photos import Crops, find_photos
+from .sheet import paint_sheet
+from .transformer import TransformerNet
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+NETWORK = "network.safetensors"
+
+PATIENCE = 5
+"""So many losses in a row that are not finite end the training."""
+
+OUTLIER_THRESHOLD = 6.0
+"""Values further than this from the mean of their map, in standard deviations, count as outliers."""
+
+LR_WARMUP_STEPS = 50
+"""Steps in which the learning rate of the "cosine" schedule grows from zero: Adam's first steps are the least stable."""
+
+SAMPLE_SIZE = 384
+"""Long side of the sample photos in pixels."""
+
+
+def train(
+    config: TrainingConfig,
+    resume: bool = False,
+    callback: Callback | None = None,
+    progress: bool = False,
+    features: VGGFeatures | None = None,
+) -> TransformerNet:
+    """Train a network; it is also written to ``output/network.safetensors``.
+
+    A photo that cannot be read is left out and counted. A step whose loss is not finite is skipped and counted.
+
+    Args:
+        config: The settings.
+        resume: Continue from ``output/checkpoint.pt``, exactly: on the CPU the weights at the end are the same bits as
+            without the interruption. Settings that change what is learnt must be the same.
+        callback: Called with one ``Record`` per step (losses already weighted; ``image`` is a painted sample).
+            Returning False stops, and so does Ctrl-C: the checkpoint is written and the network returned as it is.
+        progress: Whether to show a progress bar.
+        features: A loss network that exists already; else one is made from ``arch`` and ``weights``.
+
+    Returns:
+        The network in float32 on the CPU, with its card.
+
+    Raises:
+        SettingError: A setting cannot be used, or the checkpoint was trained with others.
+        ImageError: The folder contains no photo that can be read, or a style cannot be read.
+        TrainingError: The loss was not finite five times in a row, or the checkpoint is damaged.
+    """
+    config.check()
+    checkpoint = Checkpoint.load(Path(config.output), config) if resume else None
+    return Trainer(config, features, checkpoint).run(callback, progress)
+
+
+def learning_rate(config: TrainingConfig, step: int) -> float:
+    """Return the learning rate of a step, counted from 0.
+
+    "cosine" warms up in ``LR_WARMUP_STEPS``, once more after the identity steps, and falls to zero at the last step.
+    """
+    if config.decay == "none":
+        return config.learning_rate
+    since = step if step < config.identity_steps else step - config.identity_steps
+    warmup = min(1, (since + 1) / LR_WARMUP_STEPS)
+    return config.learning_rate * (warmup * 0.5 * (1 + math.cos(math.pi * step / config.steps)))
+
+
+class Trainer:
+    """One training; see ``train``.
+
+    Attributes:
+        net: The network, prepared for all processes.
+        adam: Its optimiser.
+        loss: The perceptual loss.
+        progress: How far the training has come.
+    """
+
+    def __init__(
+        self, config: TrainingConfig, features: VGGFeatures | None = None, checkpoint: Checkpoint | None = None
+    ) -> None:
+        config.check()
+        self.config, self.output = config, Path(config.output)
+        self.accelerator = _make_accelerator(pick_device(config.device))
+        self.device = pick_device(config.device) if config.device else self.accelerator.device
+        self.dtype = pick_precision(config.precision, self.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        self.photos = find_photos(config.photos, without=config.samples)
+        torch.manual_seed(config.seed)
+        net, self.earlier = _make_network(config)
+        features = features or _make_features(config, self.device)
+        self.extractor = features.weights_name
+        styles = [style_picture(style, config.style_size).to(self.device) for style in config.styles]
+        self.loss = PerceptualLoss(config.loss_preset(), features, styles, config.compile)
+        net = net.to(self.device).to(memory_format=torch.channels_last).train()
+        adam = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
+        self.progress = Progress()
+        if checkpoint is not None:
+            self._restore(checkpoint, net, adam)
+        self.norms = _watch_outliers(net) if config.outlier_weight else []
+        self.net, self.adam = self.accelerator.prepare(net, adam)
+        self.forward = torch.compile(self.net) if config.compile else self.net
+
+    def _restore(self, checkpoint: Checkpoint, net: nn.Module, adam: torch.optim.Optimizer) -> None:
+        net.load_state_dict(checkpoint.network)
+        adam.load_state_dict(checkpoint.optimizer)
+        torch.set_rng_state(checkpoint.generator)
+        self.progress = checkpoint.progress
+
+    # --- the loop -----------------------------------------------------------------------------------------
+
+    def run(self, callback: Callback | None = None, progress: bool = False) -> TransformerNet:
+        """Train until the last step, a stop or Ctrl-C; return the network."""
+        is_main = self.accelerator.is_main_process
+        failures = 0  # in a row
+        bar = tqdm(
+            total=self.config.steps, initial=self.progress.step, unit="step", disable=not (progress and is_main)
+        )
+        try:
+            for photos, styles, broken in self._batches():
+                begin = time.perf_counter()
+                record, finite = self.step(photos.to(self.device), styles.to(self.device))
+                self.progress.broken |= {index for index in broken.tolist() if index >= 0}
+                failures = 0 if finite else failures + 1
+                self._check_failures(failures)
+                self._add(record, time.perf_counter() - begin)
+                bar.update()
+                bar.set_postfix_str(f"content {record.content_total:.4g}, style {record.style_total:.4g}", False)
+                if is_main:
+                    self._write_when_due()
+                if callback is not None and not call_with_image(callback, record, self.painted_sample):
+                    break
+        except KeyboardInterrupt:
+            pass
+        finally:
+            bar.close()
+            if is_main and failures < PATIENCE:
+                self.save_checkpoint()
+        return self.finish()
+
+    def step(self, photos: Tensor, styles: Tensor) -> tuple[Record, bool]:
+        """Do one step of Adam.
+
+        Args:
+            photos: (N, 3, H, W) in [0, 1].
+            styles: Index of each photo's style, (N,).
+
+        Returns:
+            The losses before the step, and whether they and the gradient were finite; if not, nothing is changed.
+        """
+        identity = self.progress.step < self.config.identity_steps
+        self._prepare_adam()
+        painted = self._paint_batch(photos, styles)  # (N, 3, H, W)
+        terms = identity_loss(painted, photos) if identity else self.loss(painted, photos, styles)  # (3, N)
+        terms = terms.mean(1)  # (3,): content, style, variation
+        loss = terms.sum()
+        penalty = self._outlier_penalty()
+        if penalty is not None and not identity:  # the identity loss is so small that the penalty would hide it
+            loss = loss + self.config.outlier_weight * penalty
+        self.adam.zero_grad()
+        self.accelerator.backward(loss)
+        content, style, tv, gradient_norm = self._mean_over_processes(terms.detach())
+        total = content + style + tv
+        finite = math.isfinite(total + gradient_norm)
+        if finite:
+            self.adam.step()
+        self.progress.step += 1
+        note = "identity" if identity else ""
+        if not finite:
+            self.progress.skipped += 1
+            note = "skipped: the loss was not finite"
+        return Record(self.progress.step, 0.0, total, content, style, tv, content={}, style={}, note=note), finite
+
+    def _prepare_adam(self) -> None:
+        step = self.progress.step
+        if step == self.config.identity_steps:
+            self.adam.state.clear()  # the next loss is a thousand times larger: Adam's averages would mislead it
+        for group in self.adam.param_groups:
+            group["lr"] = learning_rate(self.config, step)
+
+    def _paint_batch(self, photos: Tensor, styles: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            painted: Tensor = self.forward(photos, styles if len(self.config.styles) > 1 else 0)
+        return painted
+
+    def _outlier_penalty(self) -> Tensor | None:
+        """Return the sum of the penalties that the norms computed in the last forward pass, and clear them."""
+        penalties = [norm.outlier_penalty for norm in self.norms if norm.outlier_penalty is not None]
+        for norm in self.norms:
+            norm.outlier_penalty = None
+        return torch.stack(penalties).sum() if penalties else None
+
+    def _mean_over_processes(self, terms: Tensor) -> list[float]:
+        """Return the terms and the norm of the gradient; the same in every process, or one would step and another not."""
+        gradient_norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), math.inf)
+        numbers: list[float] = self.accelerator.reduce(torch.stack([*terms, gradient_norm]), "mean").tolist()
+        return numbers
+
+    def _check_failures(self, failures: int) -> None:
+        if failures >= PATIENCE:
+            raise TrainingError(
+                f"the loss was not finite {PATIENCE} times in a row, up to step {self.progress.step}; use a smaller "
+                "learning_rate or precision='float32'."
+            )
+
+    def _add(self, record: Record, seconds: float) -> None:
+        self.progress.seconds += seconds
+        record.seconds = self.progress.seconds
+        self.progress.records.append(record)
+
+    def _batches(self) -> Iterable[list[Tensor]]:
+        """Return batches of (photos, style indices, indices of broken files), from the step reached so far."""
+        config, processes = self.config, self.accelerator.num_processes
+        crops = Crops(self.photos, config.size, config.crop, len(config.styles), config.seed)
+        per_step = config.batch * processes
+        numbers = range(self.progress.step * per_step, config.steps * per_step)
+        loader = torch.utils.data.DataLoader(
+            crops, batch_size=config.batch, sampler=numbers, num_workers=config.workers
+        )
+        return self.accelerator.prepare(loader) if processes > 1 else loader
+
+    # --- what is written -----------------------------------------------------------------------------------
+
+    def _write_when_due(self) -> None:
+        step, config = self.progress.step, self.config
+        if config.picture_every and step % config.picture_every == 0:
+            sheet = paint_sheet(self._inference_net(), self._samples(), config.styles)
+            pictures.save(sheet, self.output / "pictures" / f"{step:06d}.jpg")
+        if config.checkpoint_every and step % config.checkpoint_every == 0:
+            self.save_checkpoint()
+
+    def save_checkpoint(self) -> None:
+        """Write the checkpoint."""
+        network = self.accelerator.unwrap_model(self.net).state_dict()
+        checkpoint = Checkpoint(self.progress, network, self.adam.state_dict(), torch.get_rng_state())
+        checkpoint.save(self.output, self.config)
+
+    def painted_sample(self) -> Tensor:
+        """Return the first sample photo, painted in the first style: (1, 3, H, W) on the CPU."""
+        photo = self._samples()[0].to(self.device)
+        with torch.no_grad():
+            return self._inference_net()(photo, 0).float().cpu()
+
+    def _inference_net(self) -> TransformerNet:
+        net: TransformerNet = self.accelerator.unwrap_model(self.net)
+        return net.for_inference(self.config.precision)
+
+    def _samples(self) -> list[Tensor]:
+        return [pictures.load(path, SAMPLE_SIZE) for path in self.config.samples or self.photos[:2]]
+
+    def finish(self) -> TransformerNet:
+        """Write the network with its card; return it in float32 on the CPU."""
+        net: TransformerNet = self.accelerator.unwrap_model(self.net)
+        net.card = make_card(
+            self.config, self.progress, len(self.photos), self.extractor, self.accelerator.num_processes, self.earlier
+        )
+        for norm in self.norms:
+            norm.outlier_threshold = 0.0
+        if self.accelerator.is_main_process:
+            net.save(self.output / NETWORK)
+        return net.eval().to("cpu")
+
+
+# --- parts of a training ------------------------------------------------------------------------------------
+
+
+def style_picture(source: str, size: int) -> Tensor:
+    """Return a style, (1, 3, H, W), from a picture's path or a name in data/styles; ``size`` is its long side."""
+    if not Path(source).exists() and source in gallery.style_names():
+        return gallery.style(source, size)
+    return pictures.load(source, size)
+
+
+def _make_network(config: TrainingConfig) -> tuple[TransformerNet, list[dict[str, Any]]]:
+    """Return a random network, or the one to start from, with the trainings behind it."""
+    settings: dict[str, Any] = {
+        "norm": config.norm,
+        "styles": len(config.styles),
+        "width": config.width,
+        "blocks": config.blocks,
+        "upsample": config.upsample,
+    }
+    net = TransformerNet(**settings)
+    if not config.start:
+        return net, []
+    first = TransformerNet.load(config.start)
+    if any(first.config[name] != value for name, value in settings.items()):
+        raise SettingError(f"'{config.start}' holds another network ({first.config}) than the settings ask for.")
+    net.load_state_dict(first.state_dict())
+    return net, earlier_trainings(first.card)
+
+
+def _make_features(config: TrainingConfig, device: torch.device) -> VGGFeatures:
+    preset = config.loss_preset()
+    return VGGFeatures(
+        config.arch,
+        config.weights,
+        preset.pooling,
+        preset.rescale,
+        config.precision,
+        device,
+        preset.preprocessing,
+        float32_until="conv1_1",  # a batch is noisier than rounding
+    )
+
+
+def _watch_outliers(net: nn.Module) -> list[InstanceNorm]:
+    """Let the instance norms of a network compute their outlier penalty; return them."""
+    norms = [module for module in net.modules() if isinstance(module, InstanceNorm)]
+    for norm in norms:
+        norm.outlier_threshold = OUTLIER_THRESHOLD
+    return norms
+
+
+def _make_accelerator(device: torch.device) -> Accelerator:
+    try:
+        from accelerate import Accelerator
+    except ImportError as error:
+        raise SettingError("training needs the package accelerate; run 'pip install accelerate'.") from error
+    return Accelerator(cpu=device.type == "cpu")

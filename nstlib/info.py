@@ -1,0 +1,33 @@
+"""One summary of machine, profile and versions, for notebooks and for ``nst info``."""
+
+from __future__ import annotations
+
+import platform
+
+import torch
+
+from .version import __version__
+from .pretrained import default_weights
+from .runtime import pick_device, pick_precision, profile
+
+
+def describe(weights: str | None = None) -> dict[str, str]:
+    """Return device, precision, profile, extractor and versions as text.
+
+    Args:
+        weights: Name of the extractor's weights; None takes ``default_weights()``.
+    """
+    device = pick_device()
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    else:
+        name = f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    return {
+        "device": f"{device.type} ({name})",
+        "precision": str(pick_precision("auto", device)).removeprefix("torch."),
+        "profile": profile(),
+        "extractor": weights or default_weights(),
+        "nstlib": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
