@@ -1,8 +1,8 @@
-"""Makes a hosted notebook (Colab, Kaggle) ready: the course on the path, and what is missing installed.
+"""Prepare a hosted notebook (Colab, Kaggle): put the course on the path and install what is missing.
 
-Run as a file by every notebook's set-up cell, before the package can be imported: the standard library only.
-What the platform brings is never changed: a platform's torch, torchvision and numpy are built for its
-GPU and for each other, and to replace one in a running session breaks the others.
+The set-up cell of every notebook runs this file before the package can be imported, so it uses the standard library
+only. Packages that the platform provides are never changed: its torch, torchvision and numpy are built for its GPU and
+for each other, and replacing one of them in a running session breaks the others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 
 PLATFORM_BRINGS = ("torch", "torchvision", "numpy")
-"""Never installed from here."""
+"""Modules that the platform provides; they are never installed from here."""
 
 NEEDS = {
     "PIL": "pillow>=9.5",
@@ -31,30 +31,41 @@ NEEDS = {
     "pooch": "pooch>=1.7",
     "accelerate": "accelerate>=0.30",
 }
-"""Module -> requirement, as in pyproject.toml (a test compares them; Python 3.10 cannot read TOML)."""
+"""Requirement by module, as in pyproject.toml; a test compares the two, because Python 3.10 cannot read TOML."""
 
 if sys.version_info < (3, 11):
     NEEDS["tomli"] = "tomli>=2.0"
 
-PUBLIC = r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?"
-VERSION = re.compile(PUBLIC + r"(\+[a-z0-9]+([._-][a-z0-9]+)*)?")
+PUBLIC_VERSION = r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?"
+VERSION = re.compile(PUBLIC_VERSION + r"(\+[a-z0-9]+([._-][a-z0-9]+)*)?")
+"""A version that pip accepts (PEP 440), with an optional local part such as "+cu121"."""
 
 
-def prepare(root: str | os.PathLike | None = None) -> list[str]:
-    """Put the course's folder first on the path and install what is missing. Returns what was installed.
+def prepare(root: str | os.PathLike[str] | None = None) -> list[str]:
+    """Put the course's folder first on the path and install the packages that are missing.
 
-    Raises RuntimeError, with one sentence, where torch, torchvision or numpy are missing or pip fails.
+    The folder is also added to the environment variable PYTHONPATH, for the processes that a notebook starts, such as
+    ``!python -m nstlib.cli``.
+
+    Args:
+        root: Folder that contains ``nstlib``; None takes the one that contains this file's package.
+
+    Returns:
+        The requirements that were installed.
+
+    Raises:
+        RuntimeError: torch, torchvision or numpy is missing, or pip failed. The message is one sentence.
     """
     folder = str(Path(root) if root else Path(__file__).resolve().parent.parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if folder not in others:  # for `!python -m nstlib.cli` and other processes that a notebook starts
-        os.environ["PYTHONPATH"] = os.pathsep.join([folder, *filter(None, others)])
-    absent = ", ".join(name for name in PLATFORM_BRINGS if importlib.util.find_spec(name) is None)
+    python_path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if folder not in python_path:
+        os.environ["PYTHONPATH"] = os.pathsep.join([folder, *filter(None, python_path)])
+    absent = [name for name in PLATFORM_BRINGS if importlib.util.find_spec(name) is None]
     if absent:
-        raise RuntimeError(f"this platform should bring {absent} and does not; choose its standard image.")
-    missing = [need for module, need in NEEDS.items() if importlib.util.find_spec(module) is None]
+        raise RuntimeError(f"this platform should provide {', '.join(absent)} but does not; choose its standard image.")
+    missing = [requirement for module, requirement in NEEDS.items() if importlib.util.find_spec(module) is None]
     if missing:
         print("installing", ", ".join(missing))
         install(missing)
@@ -62,28 +73,35 @@ def prepare(root: str | os.PathLike | None = None) -> list[str]:
 
 
 def install(requirements: list[str]) -> None:
-    """Install with every distribution that is already here held at its present version."""
+    """Install packages with pip without changing the version of any package that is already installed.
+
+    Args:
+        requirements: For example ``["tqdm>=4.60"]``.
+
+    Raises:
+        RuntimeError: pip failed; the message contains the last line of its output.
+    """
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder, "constraints.txt")
         constraints.write_text("\n".join(pins()), encoding="utf-8")
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        # wheels only: to build a package here would take minutes and a second numpy
+        # wheels only: building a package here would take minutes and a second numpy
         options = ["--only-binary", ":all:", "--constraint", str(constraints)]
         done = subprocess.run([*pip, *options, *requirements], capture_output=True, text=True)
     if done.returncode:
         names = ", ".join(requirements)
-        last = (done.stderr.strip() or "no reason given").splitlines()[-1]
-        raise RuntimeError(f"pip could not install {names} ({last}); is the internet switched on?")
+        last_line = (done.stderr.strip() or "no reason given").splitlines()[-1]
+        raise RuntimeError(f"pip could not install {names} ({last_line}); is the internet switched on?")
     importlib.invalidate_caches()
 
 
 def pins() -> list[str]:
-    """name==version of all that is installed, as a constraints file wants it."""
-    found: dict[str, str] = {}
+    """Return ``name==version`` for every installed package, sorted: the lines of a constraints file."""
+    versions: dict[str, str] = {}
     for distribution in metadata.distributions():
         name, version = distribution.metadata["Name"], distribution.version
-        # pip refuses a whole file for one version that is not PEP 440, as system packages have
+        # pip rejects the whole file if one version does not follow PEP 440, and system packages have such versions
         if name and version and VERSION.fullmatch(version):
-            # the first on the path is the one that is used
-            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), version)
-    return sorted(f"{name}=={version}" for name, version in found.items())
+            # of several copies, Python imports the one that is first on the path
+            versions.setdefault(re.sub(r"[-_.]+", "-", name).lower(), version)
+    return sorted(f"{name}=={version}" for name, version in versions.items())

@@ -1,7 +1,7 @@
 """The fast path: the same activations, Gram matrices and gradients as the plain code, computed in less time.
 
-``VGGFeatures(fast=False)`` and ``losses.plain_gram`` are the plain versions; tests/test_fast.py holds both equal (values,
-gradients, second derivatives). Three ideas make the difference:
+``VGGFeatures(fast=False)`` and ``losses.plain_gram`` are the plain versions; tests/test_fast.py holds both equal
+(values, gradients, second derivatives). Three ideas make the difference:
 
 1. Values are computed outside autograd's graph. A convolution and its ReLU become one node of the graph whose output
    is given, so that the input of the ReLU is overwritten in place and only the output is kept for the backward pass.
@@ -86,7 +86,7 @@ class _ConvFromOutput(torch.autograd.Function):
         return output.detach()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (weight,) = ctx.saved_tensors
         return F.conv_transpose2d(grad, weight, padding=1), None, None
 
@@ -100,7 +100,7 @@ class _ConvReLUFromOutput(torch.autograd.Function):
         return output.detach()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         output, weight = ctx.saved_tensors
         grad = torch.ops.aten.threshold_backward(grad, output, 0)
         return F.conv_transpose2d(grad, weight, padding=1), None, None
@@ -118,7 +118,7 @@ class _AvgPoolFromOutput(torch.autograd.Function):
         return output.detach()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         grad = F.interpolate(grad * (ctx.gain / 4), scale_factor=2.0)
         rows, columns = (a - b for a, b in zip(ctx.size, grad.shape[2:]))
         if rows or columns:  # of odd sizes, pooling ignores the last row or column
@@ -144,17 +144,22 @@ class _Gram(torch.autograd.Function):
         ctx.divisor = divisor
         n, c, h, w = features.shape
         positions = features.permute(0, 2, 3, 1).reshape(n, h * w, c)  # (N, H*W, C); a view if channels_last
-        if features.dtype == torch.bfloat16 and c >= 32 and features.device.type == "cpu" and has_bfloat16(features.device):
+        if (
+            features.dtype == torch.bfloat16
+            and c >= 32
+            and features.device.type == "cpu"
+            and has_bfloat16(features.device)
+        ):
             return _gram_in_bfloat16(positions) / divisor
         piece = h * w if features.is_cuda else max(1, GRAM_PIECE // c)
         out = features.new_zeros((n, c, c), dtype=torch.promote_types(features.dtype, torch.float32))
-        for part in positions.split(piece, dim=1):
+        for part in torch.split(positions, piece, dim=1):
             part = part.to(out.dtype)
             out.baddbmm_(part.transpose(1, 2), part)
         return out / divisor
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (features,) = ctx.saved_tensors
         both = ((grad + grad.transpose(1, 2)) / ctx.divisor).to(features.dtype)  # (N, C, C)
         if len(features) == 1:

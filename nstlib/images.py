@@ -97,7 +97,9 @@ def _check_file(path: Path, name: str) -> None:
 
 
 def _too_large(name: str, width: int, height: int) -> str:
-    return f"{name} has {width} x {height} pixels; at most {MAX_PIXELS // 10**6} million are read: make it smaller first."
+    return (
+        f"{name} has {width} x {height} pixels; at most {MAX_PIXELS // 10**6} million are read: make it smaller first."
+    )
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -6,9 +6,9 @@ import platform
 
 import torch
 
-from .version import __version__
 from .pretrained import default_weights
 from .runtime import pick_device, pick_precision, profile
+from .version import __version__
 
 
 def describe(weights: str | None = None) -> dict[str, str]:

@@ -33,7 +33,7 @@ def make_init(init: str | Tensor, content: Tensor | None, shape: tuple[int, ...]
         SettingError: ``init`` is unknown, or needs a content that is not there.
     """
     if isinstance(init, Tensor):
-        return resize(init.float(), tuple(shape[2:])).expand(shape).clone()
+        return resize(init.float(), (shape[2], shape[3])).expand(shape).clone()
     if init not in INITS:
         raise SettingError(f"init {init!r} is unknown; use one of {', '.join(INITS)}, or a picture.")
     if init == "grey":

@@ -61,7 +61,7 @@ def loss_terms(preset: Preset, iter_features: IterFeatures, images: Tensor, targ
 
 def style_layer_factor(preset: Preset, channels: int) -> float:
     """Return the constant of a style layer with so many channels."""
-    return preset.style_factor / channels**preset.channel_power
+    return preset.style_factor / float(channels**preset.channel_power)
 
 
 def variation_term(preset: Preset, images: Tensor) -> Tensor:

@@ -27,8 +27,8 @@ LEARNING_RATE = {"lbfgs": 1.0, "adam": 0.02, "sign": 0.005}
 """Default learning rates; for "adam" and "sign" in units of the pixels' range [0, 1]."""
 
 MAX_STEP = 0.05
-"""How far the guard lets L-BFGS move the mean pixel in one step (range [0, 1]); half as far after a rise of the loss, and
-so on. A calm run moves it by 0.003 to 0.006 per step, a spike by 0.4 or more."""
+"""How far the guard lets L-BFGS move the mean pixel in one step (range [0, 1]); half as far after each rise of the
+loss. A calm run moves it by 0.003 to 0.006 per step, a spike by 0.4 or more."""
 
 FIRST_STEP = 0.004
 """How far the first step of L-BFGS moves the mean pixel. PyTorch's own first step of 0.0001 is lost in bfloat16's
@@ -260,10 +260,10 @@ class _LBFGSStepper:
 
     def __init__(self, pixels: Tensor, rate: float, history: int, guard: bool) -> None:
         self.pixels, self.guard = pixels, guard
+        off = -1  # a plateau is no reason to stop early
         self.lbfgs = torch.optim.LBFGS(
-            [pixels], lr=rate, max_iter=1, history_size=history,
-            tolerance_grad=-1, tolerance_change=-1,  # off: a plateau is no reason to stop early
-        )  # fmt: skip
+            [pixels], rate, max_iter=1, tolerance_grad=off, tolerance_change=off, history_size=history
+        )
         self.max_step = MAX_STEP * min(1.0, rate) if guard else math.inf
         self.step_limit, self.last_loss = self.max_step, math.inf
         self.is_first = guard
@@ -271,7 +271,7 @@ class _LBFGSStepper:
     def __call__(self, evaluate: Evaluate) -> None:
         before = self.pixels.detach().clone()
         with torch.enable_grad():
-            loss = float(self.lbfgs.step(evaluate))  # type: ignore[arg-type]
+            loss = float(self.lbfgs.step(evaluate))  # type: ignore[no-untyped-call]
         if loss <= self.last_loss:
             self.step_limit = min(2 * self.step_limit, self.max_step)
         else:

@@ -166,7 +166,7 @@ PRESETS: dict[str, Preset] = {
             gram_divisor="chw",
             history=100,
             steps=300,
-            notes="its conv_1 to conv_5 number the convolutions in sequence: its conv_4 is conv2_2; all are before the ReLU.",
+            notes="conv_1 to conv_5 are the first five convolutions, before their ReLUs; conv_4 is conv2_2.",
         ),
         Preset(
             "gordicaleksa",
@@ -207,7 +207,7 @@ PRESETS: dict[str, Preset] = {
             style_weight=1e10,
             gram_divisor="chw",
             optimizer="adam",
-            notes="of VGG-16. Report 000 writes a squared Frobenius norm; its code uses MSELoss, smaller by C^2 per layer.",
+            notes="of VGG-16. Report 000 writes a squared Frobenius norm; its code uses MSELoss, C^2 times smaller.",
         ),
     )
 }

@@ -96,13 +96,14 @@ def download_imagenet(arch: str) -> StateDict:
         WeightsError: They cannot be downloaded.
     """
     try:
-        return imagenet_entry(arch).get_state_dict(progress=True, check_hash=True)
+        state: StateDict = imagenet_entry(arch).get_state_dict(progress=True, check_hash=True)
     except Exception as error:  # no network, no space, wrong hash: the remedy is the same
         reason = getattr(error, "reason", error)
         raise WeightsError(
             f"the ImageNet weights of {arch} could not be downloaded ({reason}); use weights='compact', which comes "
             "with the package, or try again with internet."
         ) from error
+    return state
 
 
 def random_state(

@@ -61,4 +61,3 @@ def _long_sides(long_side: int, scales: int | Sequence[int]) -> list[float]:
     if sides != sorted(set(sides)) or not all(0 < s < long_side for s in sides):
         raise SettingError(f"scales must be rising long sides below {long_side}, not {list(scales)}.")
     return sides
-

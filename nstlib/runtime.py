@@ -9,7 +9,7 @@ import contextlib
 import ctypes
 import os
 import sys
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 import torch
 
@@ -37,7 +37,7 @@ def profile() -> Profile:
     value = os.environ.get("NST_PROFILE", "cpu").strip().lower() or "cpu"
     if value not in PROFILES:
         raise SettingError(f"NST_PROFILE is {value!r}; use one of {', '.join(PROFILES)}.")
-    return cast(Profile, value)
+    return value
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:
@@ -59,7 +59,7 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
 def has_bfloat16(device: torch.device) -> bool:
     """Return whether convolutions in bfloat16 are fast on this device (AVX-512 BF16, AMX, or a recent GPU)."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     if device.type != "cpu":
         return False
     tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")

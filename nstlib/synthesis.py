@@ -98,13 +98,32 @@ def transfer(
         WeightsError: The weights cannot be loaded.
     """
     return paint(
-        content, style, tuple(content.shape), preset,
-        steps=steps, content_weight=content_weight, style_weight=style_weight, tv_weight=tv_weight,
-        content_layers=content_layers, style_layers=style_layers, optimizer=optimizer, learning_rate=learning_rate,
-        history=history, init=init, seed=seed, style_size=style_size or max(content.shape[-2:]), scales=scales,
-        tile=tile, features=features, weights=weights, device=device, precision=precision, callback=callback,
-        progress=progress, guard=guard,
-    )  # fmt: skip
+        content,
+        style,
+        tuple(content.shape),
+        preset,
+        steps=steps,
+        content_weight=content_weight,
+        style_weight=style_weight,
+        tv_weight=tv_weight,
+        content_layers=content_layers,
+        style_layers=style_layers,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        history=history,
+        init=init,
+        seed=seed,
+        style_size=style_size or max(content.shape[-2:]),
+        scales=scales,
+        tile=tile,
+        features=features,
+        weights=weights,
+        device=device,
+        precision=precision,
+        callback=callback,
+        progress=progress,
+        guard=guard,
+    )
 
 
 def texture(
@@ -163,12 +182,30 @@ def texture(
     """
     shape = (style.shape[0], 3, *(size or tuple(style.shape[2:])))
     return paint(
-        None, style, shape, preset,
-        steps=steps, style_weight=style_weight, tv_weight=tv_weight, style_layers=style_layers, optimizer=optimizer,
-        learning_rate=learning_rate, history=history, init=init, seed=seed, style_size=style_size, scales=scales,
-        tile=tile, features=features, weights=weights, device=device, precision=precision, callback=callback,
-        progress=progress, guard=guard,
-    )  # fmt: skip
+        None,
+        style,
+        shape,
+        preset,
+        steps=steps,
+        style_weight=style_weight,
+        tv_weight=tv_weight,
+        style_layers=style_layers,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        history=history,
+        init=init,
+        seed=seed,
+        style_size=style_size,
+        scales=scales,
+        tile=tile,
+        features=features,
+        weights=weights,
+        device=device,
+        precision=precision,
+        callback=callback,
+        progress=progress,
+        guard=guard,
+    )
 
 
 def reconstruct(
@@ -225,12 +262,29 @@ def reconstruct(
     """
     content_layers = {layer: 1.0} if isinstance(layer, str) else dict(layer)
     return paint(
-        content, None, tuple(content.shape), preset,
-        steps=steps, content_weight=content_weight, tv_weight=tv_weight, content_layers=content_layers,
-        optimizer=optimizer, learning_rate=learning_rate, history=history, init=init, seed=seed, scales=scales,
-        tile=tile, features=features, weights=weights, device=device, precision=precision, callback=callback,
-        progress=progress, guard=guard,
-    )  # fmt: skip
+        content,
+        None,
+        tuple(content.shape),
+        preset,
+        steps=steps,
+        content_weight=content_weight,
+        tv_weight=tv_weight,
+        content_layers=content_layers,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        history=history,
+        init=init,
+        seed=seed,
+        scales=scales,
+        tile=tile,
+        features=features,
+        weights=weights,
+        device=device,
+        precision=precision,
+        callback=callback,
+        progress=progress,
+        guard=guard,
+    )
 
 
 def paint(
@@ -298,19 +352,29 @@ def paint(
         SettingError: A value cannot be used.
     """
     preset = get_preset(preset).replace(
-        steps=steps, content_weight=content_weight, style_weight=style_weight, tv_weight=tv_weight,
-        content_layers=content_layers, style_layers=style_layers, optimizer=optimizer, learning_rate=learning_rate,
+        steps=steps,
+        content_weight=content_weight,
+        style_weight=style_weight,
+        tv_weight=tv_weight,
+        content_layers=content_layers,
+        style_layers=style_layers,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
         history=history,
-    )  # fmt: skip
+    )
     _check_picture(content, "content")
     _check_picture(style, "style")
     _check_weights(preset)
     check_tile(tile)
     if features is None:
         features = VGGFeatures(
-            weights=weights, pooling=preset.pooling, rescale=preset.rescale, precision=precision,
-            device=pick_device(device), preprocessing=preset.preprocessing,
-        )  # fmt: skip
+            weights=weights,
+            pooling=preset.pooling,
+            rescale=preset.rescale,
+            precision=precision,
+            device=pick_device(device),
+            preprocessing=preset.preprocessing,
+        )
     init = preset.init if init is None else init
     stages = _plan(preset, shape, scales, tile, keep_optimizer=optimizer is not None)
     painting = _Painting(

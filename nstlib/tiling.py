@@ -203,6 +203,7 @@ class TiledObjective(Objective):
         return [d.abs().pow(self.preset.tv_power).flatten(1).sum(1) for d in (vertical, horizontal)]
 
     def tiles(self, images: Tensor) -> Iterator[Tile]:
+        """Yield the tiles of images of this size, row by row."""
         rows, columns = (self._cut(length) for length in images.shape[2:])
         for number, (row, column) in enumerate(product(rows, columns)):
             yield Tile(number, row, column)
@@ -214,7 +215,7 @@ class TiledObjective(Objective):
         return [Span(start, stop) for start, stop in pairwise([*starts, length])]
 
     def window(self, images: Tensor, tile: Tile) -> tuple[Any, ...]:
-        """Return the index of a tile with its margin, which ends at the picture's border: zero padding is right there."""
+        """Return the index of a tile with its margin, which ends at the picture's border, as the zero padding does."""
         return (..., self._with_margin(tile.rows, images.shape[2]), self._with_margin(tile.columns, images.shape[3]))
 
     def _with_margin(self, span: Span, length: int) -> slice:
@@ -280,7 +281,7 @@ class _Sums(torch.autograd.Function):
         return tuple(objective.sums(images))
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (images,) = ctx.saved_tensors
         gradient = ctx.objective.sums_gradient(images, grads)
         return_freed_memory()  # the optimiser comes next: it needs pictures, not activations

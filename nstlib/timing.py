@@ -1,8 +1,8 @@
-"""Fair timing: several candidates in turn, warmed up and synchronised; their memory and their arithmetic.
+"""Fair timing of several candidates: in turn, warmed up and synchronised; also their memory and their arithmetic.
 
->>> found = compare({"plain": plain_step, "ours": our_step}, repeats=9)
->>> print(found)
->>> found.ratio("plain", "ours")  # how many times as long plain takes
+>>> comparison = compare({"plain": plain_step, "ours": our_step}, repeats=9)
+>>> print(comparison)
+>>> comparison.ratio("plain", "ours")  # how many times as long "plain" takes
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
+from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -24,46 +25,57 @@ from .errors import NstError, SettingError
 
 @dataclass(frozen=True)
 class Timing:
-    """The seconds of each measured call of one candidate, in order."""
+    """The measured calls of one candidate.
+
+    Attributes:
+        name: Name of the candidate.
+        seconds: Duration of each call, in order.
+    """
 
     name: str
     seconds: tuple[float, ...]
 
     @property
     def median(self) -> float:
+        """Median duration of a call in seconds."""
         return median(self.seconds)
 
     @property
     def middle(self) -> tuple[float, float]:
-        """Between these two lies the middle half of the calls."""
-        low, _, high = quantiles(self.seconds, n=4, method="inclusive") if len(self.seconds) > 1 else self.seconds * 3
-        return low, high
+        """First and third quartile in seconds; the middle half of the calls lies between them."""
+        if len(self.seconds) == 1:
+            return self.seconds[0], self.seconds[0]
+        first_quartile, _, third_quartile = quantiles(self.seconds, n=4, method="inclusive")
+        return first_quartile, third_quartile
 
     @property
     def spread(self) -> float:
-        """Width of the middle half as a share of the median: above 0.1 something else was running."""
+        """Width of the middle half as a share of the median; above 0.1, something else was running."""
         low, high = self.middle
         return (high - low) / self.median
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Timings of candidates that were measured in turn. Prints as a table; a notebook shows it as one."""
+    """Timings of candidates that were measured in turn; prints as a table, also in a notebook.
+
+    Attributes:
+        timings: Timing of each candidate by name; the first is the reference of the table.
+    """
 
     timings: dict[str, Timing]
 
     def ratio(self, slow: str, fast: str) -> float:
-        """How many times as long ``slow`` takes: a ratio of medians."""
+        """Return how many times as long ``slow`` takes as ``fast``: the ratio of their medians."""
         return self.timings[slow].median / self.timings[fast].median
 
     def _rows(self) -> list[tuple[str, ...]]:
-        first = next(iter(self.timings))
-        rows = [("candidate", "median", "middle half", f"{first} = 1")]
-        for name, t in self.timings.items():
-            low, high = (1e3 * s for s in t.middle)
-            rows.append(
-                (name, f"{1e3 * t.median:.4g} ms", f"{low:.4g} to {high:.4g}", f"{self.ratio(name, first):.2f}")
-            )
+        reference = next(iter(self.timings))
+        rows: list[tuple[str, ...]] = [("candidate", "median", "middle half", f"{reference} = 1")]
+        for name, timing in self.timings.items():
+            low, high = (f"{1e3 * seconds:.4g}" for seconds in timing.middle)
+            median_text = f"{1e3 * timing.median:.4g} ms"
+            rows.append((name, median_text, f"{low} to {high}", f"{self.ratio(name, reference):.2f}"))
         return rows
 
     def __str__(self) -> str:
@@ -76,75 +88,110 @@ class Comparison:
 
 
 def synchronize() -> None:
-    """Wait until the GPU has done what it was given; without one there is nothing to wait for."""
+    """Wait until the GPU has finished its work; without a GPU return at once."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def compare(
-    candidates: Mapping[str, Callable[[], object]], repeats: int = 7, warmup: int = 2, pause: float = 0.0,
-    clock: Callable[[], float] = time.perf_counter, rewarm: bool = False,
-) -> Comparison:  # fmt: skip
-    """Time each candidate ``repeats`` times, in turn, so that whatever disturbs the machine disturbs them alike.
+    candidates: Mapping[str, Callable[[], object]],
+    repeats: int = 7,
+    warmup: int = 2,
+    pause: float = 0.0,
+    clock: Callable[[], float] = time.perf_counter,
+    rewarm: bool = False,
+) -> Comparison:
+    """Time the candidates in turn, so that a disturbance of the machine affects all of them alike.
 
-    warmup: calls before, not counted: the first ones load, compile, choose algorithms and take memory.
-    pause: seconds of rest before each call, for threads of the one before that still spin.
-    rewarm: make each counted call behind one that is not: the candidate before has filled the caches with its own.
+    Every second round runs in reverse order, so that no candidate always follows the same other one. A GPU runs
+    asynchronously: the clock is read after it has finished.
 
-    Every second round goes backwards, so that none always runs behind the same other. A GPU only takes orders and
-    works on: the clock is read when it has finished. Raises SettingError where there is nothing to measure.
+    Args:
+        candidates: Functions without arguments, by name.
+        repeats: Measured calls of each candidate.
+        warmup: Calls of each candidate before the measured ones. The first calls load code, compile, choose algorithms
+            and allocate memory.
+        pause: Seconds to wait before each call, until the threads of the candidate before have stopped spinning.
+        clock: Returns the time in seconds.
+        rewarm: Whether to make one more unmeasured call directly before each measured one, because the candidate before
+            has replaced the contents of the caches.
+
+    Returns:
+        The timings, in the order of ``candidates``.
+
+    Raises:
+        SettingError: There is no candidate or no repeat, or ``warmup`` is negative.
     """
     if not candidates or repeats < 1 or warmup < 0:
         raise SettingError("give at least one candidate, at least one repeat, and no negative warm-up.")
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(-warmup, repeats):
-        for name in list(candidates)[:: -1 if turn % 2 else 1]:
+        for name in list(candidates)[:: -1 if turn % 2 else 1]:  # every second round in reverse order
             time.sleep(pause)
             if rewarm:
                 candidates[name]()
             synchronize()
-            begin = clock()
+            start = clock()
             candidates[name]()
             synchronize()
             if turn >= 0:
-                seconds[name].append(clock() - begin)
-    return Comparison({name: Timing(name, tuple(s)) for name, s in seconds.items()})
+                seconds[name].append(clock() - start)
+    return Comparison({name: Timing(name, tuple(durations)) for name, durations in seconds.items()})
 
 
-class _Counter(TorchDispatchMode):
-    """Sees every operator that runs. (FlopCounterMode also asks which module it is in, and fails in autograd.grad.)"""
+class _MultiplyAddCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Count the arithmetic of every operator that runs.
 
-    total = 0
+    PyTorch's own FlopCounterMode also records the module of each operator, and fails in ``autograd.grad``.
+    """
 
-    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+    flops: int = 0
+
+    def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = operator(*args, **(kwargs or {}))
-        plain = getattr(torch.ops.aten, operator._overloadpacket.__name__.rstrip("_"), None)  # baddbmm_ is a baddbmm
-        if plain in flop_registry:
-            self.total += flop_registry[plain](*args, **(kwargs or {}), out_val=out)
+        name = operator._overloadpacket.__name__.rstrip("_")  # baddbmm_ is baddbmm in place
+        out_of_place = getattr(torch.ops.aten, name, None)
+        if out_of_place in flop_registry:
+            self.flops += flop_registry[out_of_place](*args, **(kwargs or {}), out_val=out)
         return out
 
 
 def multiply_adds(work: Callable[[], object]) -> int:
-    """Multiplications, each with its addition, in the convolutions and matrix products of one call."""
-    with _Counter() as counter:
+    """Return the multiply-add operations of the convolutions and matrix products in one call of ``work``.
+
+    Args:
+        work: Any function, with or without a backward pass.
+    """
+    counter = _MultiplyAddCounter()  # type: ignore[no-untyped-call]
+    with counter:
         work()
-    return counter.total // 2
+    return counter.flops // 2
 
 
 def peak_rss() -> int:
-    """The most memory in bytes that this process has held at once so far."""
-    if Path("/proc/self/status").exists():  # not getrusage: there a child inherits the peak of its parent
-        return 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+    """Return the largest resident memory of this process so far, in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # not getrusage: on Linux a child process inherits its parent's peak there
+        return 1024 * int(status.read_text().split("VmHWM:")[1].split()[0])
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def peak_memory(work: str | Callable[[], object], setup: str = "import nstlib") -> int:
-    """Bytes that ``work`` adds at its peak: a function to the GPU, code as a string to its process.
+    """Return by how many bytes ``work`` raises the peak of the memory in use.
 
-    Code runs in a fresh process behind ``setup``: freed memory stays with a process, so that in this one a second
-    candidate would seem to need nothing. Raises NstError where the code fails.
+    Code runs in a process of its own, after ``setup``. In one shared process, a second candidate would reuse the memory
+    that the first has freed, and would seem to need none.
+
+    Args:
+        work: Python code, measured as the memory of its process; or, with a GPU, a function, measured as the GPU memory
+            that PyTorch allocates.
+        setup: Python code that runs before; its memory is not counted.
+
+    Raises:
+        SettingError: ``work`` is a function and there is no GPU.
+        NstError: The code failed; the message contains the last line of its error.
     """
     if not isinstance(work, str):
         if not torch.cuda.is_available():
@@ -156,5 +203,6 @@ def peak_memory(work: str | Callable[[], object], setup: str = "import nstlib") 
     code = f"{setup}\nfrom nstlib.timing import peak_rss\n_before = peak_rss()\n{work}\nprint(peak_rss() - _before)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     if done.returncode:
-        raise NstError(f"the code could not be run: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
+        last_line = (done.stderr.strip() or "no reason given").splitlines()[-1]
+        raise NstError(f"the code could not be run: {last_line}")
     return int(done.stdout.split()[-1])

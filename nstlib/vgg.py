@@ -32,13 +32,13 @@ PREPROCESSING: dict[str, tuple[float, tuple[float, ...], tuple[float, ...]]] = {
 }
 
 FLOAT32_UNTIL = {"wide": "conv2_2", "narrow": "conv4_1"}
-"""The last convolution whose values a network in bfloat16 computes in float32, for networks as wide as VGG and narrower.
+"""The last convolution whose values a network in bfloat16 computes in float32, if it is as wide as VGG or narrower.
 
-Rounding moves the sums before the ReLUs by a few thousandths, which opens or closes about as many ReLUs, and each passes
-all of its gradient or none: the gradient then points elsewhere (cosine with float32's 0.985 to 0.998, compact network).
-Gradients themselves may be rounded (0.99999). Most of the error arises early, so float32 in the first layers suffices;
-narrow layers average less of it away and need more of them. Found by trying with the compact network and the real
-VGG-19 up to conv3_4; held by tests/test_accuracy.py.
+Rounding moves the sums before the ReLUs by a few thousandths, which opens or closes about as many ReLUs, and each
+passes all of its gradient or none: the gradient then points elsewhere (cosine with float32's 0.985 to 0.998, compact
+network). Gradients themselves may be rounded (0.99999). Most of the error arises early, so float32 in the first layers
+suffices; narrow layers average less of it away and need more of them. Found by trying with the compact network and the
+real VGG-19 up to conv3_4; held by tests/test_accuracy.py.
 """
 
 
@@ -49,9 +49,9 @@ class VGGFeatures(nn.Module):
 
     Args:
         arch: "vgg19" or "vgg16".
-        weights: "compact" (the narrow VGG-19 in this package), "imagenet" (torchvision's, downloaded once and checked by
-            hash), the path of a safetensors or .pth file with torchvision's keys (``features.0.weight`` ...), or such a
-            state dict. The file may end after any layer. None takes ``default_weights()``.
+        weights: "compact" (the narrow VGG-19 in this package), "imagenet" (torchvision's, downloaded once and checked
+            by hash), the path of a safetensors or .pth file with torchvision's keys (``features.0.weight`` ...), or
+            such a state dict. The file may end after any layer. None takes ``default_weights()``.
         pooling: "max" (as trained) or "avg" (Gatys 2015: smoother gradients).
         rescale: With "avg", multiply the output of each pooling by a constant, measured on a test picture, so that
             activations keep the size that they have with max pooling.
@@ -128,9 +128,7 @@ class VGGFeatures(nn.Module):
         self.check([layer])
         block = layer[4]
         convs = [n for n in self.available[: self._index(layer) + 1] if n.startswith(f"conv{block}")]
-        out_channels = self.convs[convs[-1]].out_channels
-        assert isinstance(out_channels, int)
-        return out_channels
+        return self._conv(convs[-1]).out_channels
 
     def check(self, layers: Iterable[str]) -> None:
         """Raise LayerError for a name that does not exist or that the weights do not reach."""
@@ -176,16 +174,14 @@ class VGGFeatures(nn.Module):
         if not self.fast:
             return self._iter_plain(pixels, names, wanted)
         pool_gain = self.pool_gain if self.pooling == "avg" else None
-        convs = dict(self.convs.items())
-        return fast_path.iter_features(pixels, names, wanted, convs, pool_gain, self.dtype)  # type: ignore[arg-type]
+        convs = {name: self._conv(name) for name in names if name.startswith("conv")}
+        return fast_path.iter_features(pixels, names, wanted, convs, pool_gain, self.dtype)
 
-    def _iter_plain(
-        self, x: Tensor, names: Iterable[str], wanted: Collection[str]
-    ) -> Iterator[tuple[str, Tensor]]:
+    def _iter_plain(self, x: Tensor, names: Iterable[str], wanted: Collection[str]) -> Iterator[tuple[str, Tensor]]:
         """The forward pass as anybody would write it; the fast path is tested against it."""
         for name in names:
             if name.startswith("conv"):
-                conv = self.convs[name]
+                conv = self._conv(name)
                 x = conv(x.to(conv.weight.dtype))  # (N, C, H, W)
             elif name.startswith("relu"):
                 x = F.relu(x)
@@ -195,6 +191,11 @@ class VGGFeatures(nn.Module):
                 x = F.avg_pool2d(x, 2) * self.pool_gain[name]
             if name in wanted:
                 yield name, x.to(self.dtype)
+
+    def _conv(self, name: str) -> nn.Conv2d:
+        conv = self.convs[name]
+        assert isinstance(conv, nn.Conv2d)
+        return conv
 
     def _index(self, name: str) -> int:
         return self.names.index(name)
@@ -217,7 +218,7 @@ class VGGFeatures(nn.Module):
 
     def _check_float32_until(self, name: str | None) -> str:
         if name is None:
-            return FLOAT32_UNTIL["wide" if self.convs["conv1_1"].out_channels >= WIDTHS[0] else "narrow"]
+            return FLOAT32_UNTIL["wide" if self.channels("conv1_1") >= WIDTHS[0] else "narrow"]
         if name not in self.names:
             raise LayerError(f"float32_until is {name!r}; name a convolution such as 'conv2_2', or leave it out.")
         return name

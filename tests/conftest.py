@@ -1,8 +1,10 @@
-"""Small random networks and pictures that the tests share."""
+"""What the tests share: small random networks, small pictures, and the default reaction to Ctrl-C."""
 
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,18 +15,18 @@ from nstlib.pretrained import random_state
 os.environ.setdefault("NST_PROFILE", "smoke")
 ROOT = Path(__file__).resolve().parent.parent
 
-
 NARROW = (4, 5, 6, 7, 8)
-"""Channels of the five blocks of the tests' small networks."""
+"""Channels of the five blocks in the small networks of the tests."""
 
 
 def narrow_state(arch: str = "vgg19", seed: int = 0) -> dict[str, torch.Tensor]:
-    """Random weights of a network that is fast to run."""
+    """Return random VGG weights, so narrow that a pass takes milliseconds."""
     return random_state(arch, NARROW, seed)
 
 
 @pytest.fixture
 def state() -> dict[str, torch.Tensor]:
+    """Random weights of a narrow VGG-19."""
     return narrow_state()
 
 
@@ -42,3 +44,14 @@ def painting() -> torch.Tensor:
     y, x = torch.meshgrid(torch.arange(40.0), torch.arange(56.0), indexing="ij")
     waves = torch.stack([(x * 0.9 + y * 0.4).sin(), (x * 0.3 - y * 0.8).sin(), (y * 0.5).cos()])
     return (0.5 + 0.45 * waves).unsqueeze(0)
+
+
+@pytest.fixture
+def default_sigint() -> Iterator[None]:
+    """Let child processes react to SIGINT, also where the tests run in a background job, in which it is ignored.
+
+    A child inherits "ignore", while a handler of this process becomes the default action in the child.
+    """
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)

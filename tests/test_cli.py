@@ -1,4 +1,4 @@
-"""The commands as a user types them, in a process of their own where that matters."""
+"""The command line, as a user types it; in a process of its own where that matters."""
 
 from __future__ import annotations
 
@@ -61,19 +61,8 @@ def test_report(folder):
 
 def test_texture_and_options(folder):
     words = "--init noise --content-weight 5 --style-weight 7 --seed 4 --precision float32 --device cpu".split()
-    assert (
-        run(
-            "transfer",
-            folder / "photo.png",
-            folder / "painting.jpg",
-            "-o",
-            folder / "a.png",
-            "--report",
-            *words,
-            *QUICK,
-        )
-        == 0
-    )
+    pictures = [folder / "photo.png", folder / "painting.jpg", "-o", folder / "a.png"]
+    assert run("transfer", *pictures, "--report", *words, *QUICK) == 0
     settings = json.loads((folder / "a.json").read_text())["settings"]
     assert (settings["content_weight"], settings["style_weight"], settings["seed"]) == (5, 7, 4)
     assert (settings["init"], settings["precision"]) == ("noise", "float32")
@@ -93,7 +82,7 @@ def test_scales_and_tiles(folder, command):
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["cut.jpg", "painting.jpg"], "cut off"),
         (["text.jpg", "painting.jpg"], "not a picture"),
@@ -115,7 +104,7 @@ def test_scales_and_tiles(folder, command):
         (["photo.png"], "required"),
     ],
 )
-def test_bad_input_is_one_line_and_status_2(folder, capsys, monkeypatch, words, says):
+def test_errors_are_one_line_with_status_2(folder, capsys, monkeypatch, words, message):
     monkeypatch.chdir(folder)
     words = ["transfer", *words] if "-o" in words else ["transfer", *words, "-o", "out.png"]
     try:
@@ -126,7 +115,7 @@ def test_bad_input_is_one_line_and_status_2(folder, capsys, monkeypatch, words, 
     assert status == 2
     assert len(lines) == 1, lines
     assert lines[0].startswith("nst: ")
-    assert says in lines[0]
+    assert message in lines[0]
     assert not (folder / "out.png").exists()
 
 
@@ -140,26 +129,17 @@ def test_info(capsys, monkeypatch):
     assert run("info") == 2
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("default_sigint")
 def test_ctrl_c_saves_the_best_picture_so_far(folder):
     out = folder / "out.png"
-    words = [
-        "transfer",
-        folder / "photo.png",
-        folder / "painting.jpg",
-        "-o",
-        out,
-        "--size",
-        96,
-        "--steps",
-        100000,
-    ]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "nstlib.cli", *map(str, words)], stderr=subprocess.PIPE, cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
-    seen = b""
-    while b"style" not in seen:  # the progress bar has shown a loss
-        seen += process.stderr.read(64)
+    words = ["transfer", folder / "photo.png", folder / "painting.jpg", "-o", out, "--size", 96, "--steps", 100_000]
+    command = [sys.executable, "-m", "nstlib.cli", *map(str, words)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=ROOT, env=environment)
+    shown = b""
+    while b"style" not in shown:  # until the progress bar shows a loss
+        shown += process.stderr.read(64)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     rest = process.communicate(timeout=60)[1]

@@ -1,4 +1,4 @@
-"""nst train, stylize, models and export, called as from a shell."""
+"""The commands nst train, stylize, models and export."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nstlib.feedforward.models import describe_model, load_model, model_names, s
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
-    """A small network of three styles, as a file."""
+    """The file of a small network with three styles."""
     torch.manual_seed(0)
     net = TransformerNet("conditional", styles=3, width=4, blocks=1)
     for name, value in net.named_parameters():
@@ -35,14 +35,14 @@ def folder(tmp_path, photo):
     return root
 
 
-def test_a_broken_file_in_a_folder_stops_nothing(network, folder, tmp_path, capsys):
+def test_stylize_continues_after_a_broken_file(network, folder, tmp_path, capsys):
     out = tmp_path / "painted"
     status = main(["stylize", str(folder), "--model", str(network), "-o", str(out), "--quiet"])
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     assert status == 1
-    assert "3 of 4 pictures painted" in said.out
-    assert said.err.count("nst:") == 1
-    assert "broken.png' is damaged or cut off" in said.err
+    assert "3 of 4 pictures painted" in printed.out
+    assert printed.err.count("nst:") == 1
+    assert "broken.png' is damaged or cut off" in printed.err
     assert sorted(str(p.relative_to(out)) for p in out.rglob("*.*")) == ["a.jpg", "b.png", "inside/a.png"]
     painted, photo = images.load(out / "inside" / "a.png"), images.load(folder / "inside" / "a.png")
     assert painted.shape == photo.shape
@@ -51,7 +51,7 @@ def test_a_broken_file_in_a_folder_stops_nothing(network, folder, tmp_path, caps
         assert (net.for_inference()(photo, 0) - painted).abs().max() < 2 / 255
 
 
-def test_the_style_and_the_size_asked_for(network, folder, tmp_path, capsys):
+def test_stylize_with_a_style_a_mixture_and_a_size(network, folder, tmp_path, capsys):
     for style, out in (("blue", "one"), ("red=1,blue=3", "two")):
         words = [str(folder / "a.jpg"), "--model", str(network), "--style", style, "-o", str(tmp_path / out)]
         assert main(["stylize", *words, "--size", "32", "--quiet", "--precision", "float32"]) == 0
@@ -63,15 +63,14 @@ def test_the_style_and_the_size_asked_for(network, folder, tmp_path, capsys):
     assert (one - two).abs().mean() > 0.01
 
 
-def test_equal_names_get_a_number_and_nothing_is_overwritten(network, folder, tmp_path, capsys):
+def test_equal_names_are_numbered_and_no_input_is_overwritten(network, folder, tmp_path, capsys):
     first, second = folder / "a.jpg", tmp_path / "more" / "a.jpg"
     images.save(images.load(first), second)
-    assert (
-        main(["stylize", str(first), str(second), "--model", str(network), "-o", str(tmp_path / "o"), "--quiet"]) == 0
-    )
+    words = ["--model", str(network), "--quiet"]
+    assert main(["stylize", str(first), str(second), "-o", str(tmp_path / "o"), *words]) == 0
     assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["a.jpg", "a_2.jpg"]
     before = first.read_bytes()
-    assert main(["stylize", str(first), "--model", str(network), "-o", str(folder), "--quiet"]) == 1
+    assert main(["stylize", str(first), "-o", str(folder), *words]) == 1
     assert "would be overwritten" in capsys.readouterr().err
     assert first.read_bytes() == before
 
@@ -87,28 +86,39 @@ def test_equal_names_get_a_number_and_nothing_is_overwritten(network, folder, tm
         (["--model", "missing.safetensors"], "does not exist"),
     ],
 )
-def test_what_cannot_be_used_is_one_sentence(network, folder, tmp_path, capsys, words, message):
+def test_errors_are_one_line_with_status_2(network, folder, tmp_path, capsys, words, message):
     words = [w.format(net=network) for w in words]
     assert main(["stylize", str(folder), *words, "-o", str(tmp_path / "o"), "--quiet"]) == 2
-    said = capsys.readouterr()
-    assert message in said.err
-    assert said.err.count("\n") == 1
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
     assert not (tmp_path / "o").exists()
 
 
-def test_train_and_use(folder, tmp_path, painting, capsys):
-    """A training of a few steps from a configuration file, gone on with, and its network used by its path."""
+def test_train_from_a_file_and_stylize(folder, tmp_path, painting, capsys):
+    """Train for a few steps, resume with other settings (an error), and use the network by its path."""
     images.save(painting, tmp_path / "style.png")
-    config = {"photos": str(folder), "styles": [str(tmp_path / "style.png")], "width": 4, "blocks": 1, "size": 32,
-              "style_size": 48, "content_layers": ["relu1_2"], "style_layers": ["relu1_1"], "steps": 3, "identity_steps": 0,
-              "batch": 2, "picture_every": 2}  # fmt: skip
+    config = {
+        "photos": str(folder),
+        "styles": [str(tmp_path / "style.png")],
+        "content_layers": ["relu1_2"],
+        "style_layers": ["relu1_1"],
+        "width": 4,
+        "blocks": 1,
+        "size": 32,
+        "style_size": 48,
+        "batch": 2,
+        "steps": 3,
+        "identity_steps": 0,
+        "picture_every": 2,
+    }
     (tmp_path / "c.json").write_text(json.dumps(config))
     run = tmp_path / "run"
     words = ["train", "--quiet", "--config", str(tmp_path / "c.json"), "--output", str(run)]
-    assert main([*words]) == 0
-    said = capsys.readouterr()
-    assert "3 steps, 6 crops" in said.out
-    assert "1 photos could not be read" in said.err
+    assert main(words) == 0
+    printed = capsys.readouterr()
+    assert "3 steps, 6 crops" in printed.out
+    assert "1 photos could not be read" in printed.err
     assert (run / "pictures" / "000002.jpg").exists()
     assert main([*words, "--resume", "--steps", "4"]) == 2
     assert "trained with steps = 3, not 4" in capsys.readouterr().err
@@ -117,13 +127,14 @@ def test_train_and_use(folder, tmp_path, painting, capsys):
     assert styles_of(load_model(net)) == ["style"]
 
 
-def test_export_says_how_near_it_is(network, tmp_path, capsys):
+@pytest.mark.slow
+def test_export_prints_the_largest_difference(network, tmp_path, capsys):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     assert main(["export", str(network), "-o", str(tmp_path / "net.onnx")]) == 0
-    said = capsys.readouterr().out
-    assert float(said.split(": ")[1].split()[0]) < 1e-4
-    assert "weights of red, green, blue" in said
+    printed = capsys.readouterr().out
+    assert float(printed.split(": ")[1].split()[0]) < 1e-4
+    assert "weights of red, green, blue" in printed
     assert main(["export", str(network), "-o", str(tmp_path / "net.pt")]) == 2
 
 
@@ -136,7 +147,7 @@ def test_mixtures_of_styles(network):
         style_weights(net, "red=0")
 
 
-def test_a_single_style_out_of_many_answers_the_same(network, photo):
+def test_network_of_a_single_style_gives_the_same_output(network, photo):
     net = TransformerNet.load(network)
     with torch.no_grad():
         for i in range(3):
@@ -145,12 +156,12 @@ def test_a_single_style_out_of_many_answers_the_same(network, photo):
         net.single(3)
 
 
-def test_the_networks_of_the_package(capsys, photo):
-    """Each loads, says what it is, and paints; together they are light."""
+def test_networks_of_the_package(capsys, photo):
+    """Each is listed and described, loads, and paints."""
     assert main(["models"]) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for name in model_names():
-        assert name in said
+        assert name in printed
         net, about = load_model(name), describe_model(name)
         assert about["styles"].split(", ") == styles_of(net)
         with torch.no_grad():

@@ -1,7 +1,7 @@
-"""The compact extractor as it is shipped: its numbers, and what the real VGG-19 says of its pictures.
+"""The compact extractor as it ships: its parameters, and the losses of its pictures in the real VGG-19.
 
-The second part needs the real network's first layers, paintings and thumbnails, which are not part of the project;
-where they are not at hand it skips.
+The second part needs the first layers of the real network, paintings and thumbnails, which are not part of the project;
+without them it is skipped.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from nstlib.pretrained import compact_state
 
 OUTSIDE = ROOT.parent / "shared"
 JUDGE = OUTSIDE / "tools" / "judge_style.py"
-needs_judge = pytest.mark.skipif(not JUDGE.exists(), reason="the judge's weights and paintings are not here")
+needs_judge = pytest.mark.skipif(
+    not JUDGE.exists(), reason="the weights of the real VGG-19 and the paintings are not here"
+)
 
 
-def test_it_is_a_thin_vgg19():
+def test_architecture_is_a_narrow_vgg19():
     network = VGGFeatures(weights="compact")
     assert network.available == layer_names("vgg19")
     metadata = compact_state()[1]
@@ -33,8 +35,8 @@ def test_it_is_a_thin_vgg19():
     assert len(json.loads(metadata["classes"])) == 202
 
 
-def test_filters_answer_with_about_one():
-    """Rescaled as Gatys did: over photos the mean activation of a filter is 1, and none is dead or wild."""
+def test_mean_activations_are_about_one():
+    """Rescaled as in Gatys 2016: over photos the mean activation of a filter is 1; none is near zero or very large."""
     pytest.importorskip("skimage")
     from skimage import data
 
@@ -57,25 +59,28 @@ def judge():
     return lambda style, picture, content=None: module.distances(style, picture, content, weights)
 
 
+@pytest.mark.slow
 @needs_judge
-def test_a_texture_is_one_for_the_real_network_too(judge, tmp_path):
+def test_texture_has_a_small_style_loss_in_the_real_network(judge, tmp_path):
     style = OUTSIDE / "paintings" / "starry_night_google.jpg"
     result = texture(load(style, 256), steps=300)
     assert judge(style, save(result.image, tmp_path / "a.png"))["style"] <= 0.035
 
 
+@pytest.mark.slow
 @needs_judge
-def test_a_transfer_is_one_for_the_real_network_too(judge, tmp_path):
+def test_transfer_has_small_losses_in_the_real_network(judge, tmp_path):
     style, content = OUTSIDE / "paintings" / "the_scream.jpg", OUTSIDE / "contents" / "golden_gate.jpg"
     result = transfer(load(content, 256), load(style), steps=200)
-    seen = judge(style, save(result.image, tmp_path / "a.png"), content)
-    assert seen["style"] <= 0.025
-    assert seen["content"] <= 1.0
+    losses = judge(style, save(result.image, tmp_path / "a.png"), content)
+    assert losses["style"] <= 0.025
+    assert losses["content"] <= 1.0
 
 
+@pytest.mark.slow
 @needs_judge
-def test_it_names_thumbnails_that_it_never_saw():
-    """The held-out tenth: the same split as in tools/compact_data.py (sorted by name, seed 0)."""
+def test_accuracy_on_thumbnails_that_were_held_out():
+    """The tenth that was not trained on: the same split as in tools/compact_data.py (sorted by name, seed 0)."""
     files = {}
     for half in "ab":
         archive = zipfile.ZipFile(OUTSIDE / "photos" / f"tiny-imagenet-{half}.zip")
@@ -85,14 +90,14 @@ def test_it_names_thumbnails_that_it_never_saw():
     classes = sorted({n.split("/")[0] for n in names})
     state, metadata = compact_state()
     network = VGGFeatures(weights="compact")
-    right = 0
+    correct = 0
     for part in order.split(200):
         chosen = [names[i] for i in part]
         pixels = [np.array(Image.open(io.BytesIO(files[n].read(n))).convert("RGB")) for n in chosen]
         batch = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
         deepest = network(batch, ["relu5_4"])["relu5_4"].float().mean((2, 3))
         scores = deepest @ state["head.weight"].float().T + state["head.bias"].float()
-        wanted = torch.tensor([classes.index(n.split("/")[0]) for n in chosen])
-        right += (scores.argmax(1) == wanted).sum().item()
+        labels = torch.tensor([classes.index(n.split("/")[0]) for n in chosen])
+        correct += (scores.argmax(1) == labels).sum().item()
     assert len(json.loads(metadata["classes"])) == len(classes)
-    assert right / len(order) >= 0.38  # the whole held-out tenth is measured in the model card
+    assert correct / len(order) >= 0.38  # the whole held-out tenth is measured in the model card

@@ -1,8 +1,9 @@
-"""pyproject.toml, constraints.txt, the conda environments and the set-up of hosted notebooks say the same."""
+"""pyproject.toml, constraints.txt, the conda environments and the set-up of hosted notebooks agree."""
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,10 @@ from packaging.requirements import Requirement
 
 from nstlib import bootstrap
 
-tomllib = pytest.importorskip("tomllib", reason="Python 3.10 cannot read TOML")
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
 CONDA_NAMES = {"pytorch": "torch", "pytorch-cpu": "torch"}
@@ -23,40 +27,40 @@ def project() -> dict:
 
 
 def requirements(*groups: str) -> dict[str, Requirement]:
-    """The package's requirements and those of the named extras, by name."""
+    """Return the requirements of the package and of the named extras, by name."""
     lines = list(project()["dependencies"])
     for group in groups:
         lines += project()["optional-dependencies"][group]
-    return {need.name: need for need in map(Requirement, lines)}
+    return {requirement.name: requirement for requirement in map(Requirement, lines)}
 
 
 def environment(name: str) -> tuple[dict[str, Requirement], list[str]]:
-    """What an environment file takes from conda-forge, by PyPI's names, and what from pip."""
+    """Return what an environment file installs from conda-forge, by the names of PyPI, and what with pip."""
     data = yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
     assert data["name"] == "nst-course"
     assert data["channels"] == ["conda-forge", "nodefaults"]
     pip = [line for entry in data["dependencies"] if isinstance(entry, dict) for line in entry["pip"]]
     found = {}
     for entry in data["dependencies"]:
-        if isinstance(entry, str) and not entry.startswith("python="):  # conda's exact pin is no PEP 440
-            need = Requirement(entry)
-            found[CONDA_NAMES.get(need.name, need.name)] = need
+        if isinstance(entry, str) and not entry.startswith("python="):  # an exact pin of conda is not PEP 440
+            requirement = Requirement(entry)
+            found[CONDA_NAMES.get(requirement.name, requirement.name)] = requirement
     return found, pip
 
 
 def pins() -> dict[str, Requirement]:
     text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    return {need.name: need for need in map(Requirement, lines)}
+    return {requirement.name: requirement for requirement in map(Requirement, lines)}
 
 
 def test_constraints_pin_every_direct_dependency_once_and_within_its_range():
-    needs = requirements("course", "dev", "onnx")
-    assert set(pins()) == set(needs)
+    required = requirements("course", "dev", "onnx")
+    assert set(pins()) == set(required)
     for name, pin in pins().items():
         (spec,) = pin.specifier
         assert spec.operator == "=="
-        assert spec.version in needs[name].specifier, f"{pin} is outside {needs[name]}"
+        assert spec.version in required[name].specifier, f"{pin} is outside {required[name]}"
 
 
 def test_constraints_name_no_registry():
@@ -66,16 +70,16 @@ def test_constraints_name_no_registry():
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_an_environment_has_what_the_course_needs_in_the_same_ranges(name):
+def test_conda_environments_contain_the_course_requirements_in_the_same_ranges(name):
     found, _ = environment(name)
-    known = requirements("course", "dev", "onnx")
+    all_requirements = requirements("course", "dev", "onnx")
     missing = set(requirements("course")) - set(found)
     assert not missing, f"{name} lacks {missing}"
     for package in set(found) - {"python", "pip"}:
-        assert found[package].specifier == known[package].specifier, f"{name}: {found[package]}"
+        assert found[package].specifier == all_requirements[package].specifier, f"{name}: {found[package]}"
 
 
-def test_the_environments_install_the_package_and_nothing_else_by_pip():
+def test_conda_environments_install_nothing_but_the_package_with_pip():
     assert environment("environment.yml")[1] == ["-e ."]
     assert environment("binder/environment.yml")[1] == []
     script = ROOT / "binder" / "postBuild"
@@ -83,7 +87,7 @@ def test_the_environments_install_the_package_and_nothing_else_by_pip():
     assert "pip install --no-deps" in script.read_text(encoding="utf-8")
 
 
-def test_python_agrees():
+def test_python_versions_agree():
     assert str(environment("environment.yml")[0]["python"].specifier) == project()["requires-python"]
     text = (ROOT / "binder" / "environment.yml").read_text(encoding="utf-8")
     assert "- python=3.11\n" in text
@@ -92,7 +96,8 @@ def test_python_agrees():
 
 
 def test_hosted_notebooks_install_the_same_ranges():
-    wanted = {n: need for n, need in requirements("course").items() if not need.marker or need.marker.evaluate()}
-    for name in (*bootstrap.PLATFORM_BRINGS, "jupyterlab"):  # Colab and Kaggle have a notebook of their own
-        del wanted[name]
-    assert {str(Requirement(need)) for need in bootstrap.NEEDS.values()} == {f"{n.name}{n.specifier}" for n in wanted.values()}
+    expected = {name: r for name, r in requirements("course").items() if not r.marker or r.marker.evaluate()}
+    for name in (*bootstrap.PLATFORM_BRINGS, "jupyterlab"):  # Colab and Kaggle have a notebook interface of their own
+        del expected[name]
+    installed = {str(Requirement(line)) for line in bootstrap.NEEDS.values()}
+    assert installed == {f"{requirement.name}{requirement.specifier}" for requirement in expected.values()}

@@ -17,11 +17,12 @@ NETWORKS = list(product(["max", "avg"], [False, True]))
 
 
 def both_paths(**settings) -> list[VGGFeatures]:
+    """Return the same network on the fast and on the plain path."""
     return [VGGFeatures(weights=narrow_state(), fast=fast, **settings) for fast in (True, False)]
 
 
 def value_and_gradient(network: VGGFeatures, images: Tensor, layers: list[str]) -> tuple[dict[str, Tensor], Tensor]:
-    """The activations, and the gradient of a sum to which each of them contributes differently."""
+    """Return the activations, and the gradient of a sum in which each layer has another weight."""
     images = images.clone().requires_grad_()
     found = network(images, layers)
     loss = sum((i + 1) * features.float().square().mean() for i, features in enumerate(found.values()))
@@ -43,7 +44,7 @@ def test_values_and_gradients_in_float32(pooling, rescale, size):
 
 @pytest.mark.parametrize("pooling", ["max", "avg"])
 def test_second_derivatives(pooling):
-    """The gradient of a gradient's length, in float64."""
+    """The gradient of the squared norm of a gradient, in float64."""
     images = torch.rand(1, 3, 18, 22, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     found = []
     for network in both_paths(pooling=pooling, precision="float32"):
@@ -60,7 +61,7 @@ def test_second_derivatives(pooling):
 
 @pytest.mark.parametrize("pooling", ["max", "avg"])
 def test_values_and_gradients_in_bfloat16(pooling):
-    """Both round; the fast path keeps its first layers in float32 to the end, so values agree to a rounding."""
+    """The fast path rounds less, because its first layers stay in float32; values agree up to rounding."""
     images = torch.rand(1, 3, 32, 40, generator=torch.Generator().manual_seed(2))
     fast, plain = both_paths(pooling=pooling, precision="bfloat16")
     (values, gradient), (plain_values, plain_gradient) = (value_and_gradient(n, images, LAYERS) for n in (fast, plain))

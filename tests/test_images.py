@@ -1,4 +1,4 @@
-"""Pictures of every kind that people have, and the broken ones."""
+"""Reading and writing pictures: colour modes, orientation, sizes, and files that cannot be read."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def gradient(mode: str = "RGB", size: tuple[int, int] = (30, 20)) -> Image.Image
 
 def test_rgb_round_trip(tmp_path):
     path = images.save(images.from_pil(gradient()), tmp_path / "a" / "b.png")
-    back = images.load(path)
-    assert back.shape == (1, 3, 20, 30)
-    assert back.dtype == torch.float32
-    assert torch.equal((back * 255).round().byte(), (images.from_pil(gradient()) * 255).round().byte())
+    loaded = images.load(path)
+    assert loaded.shape == (1, 3, 20, 30)
+    assert loaded.dtype == torch.float32
+    assert torch.equal((loaded * 255).round().byte(), (images.from_pil(gradient()) * 255).round().byte())
 
 
-def test_alpha_lies_on_white(tmp_path):
+def test_transparent_pixels_become_white(tmp_path):
     rgba = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
     rgba.paste((255, 0, 0, 255), (0, 0, 10, 20))
     rgba.save(tmp_path / "a.png")
@@ -46,7 +46,7 @@ def test_modes_become_rgb(tmp_path, mode):
     assert 0 <= loaded.min() < loaded.max() <= 1
 
 
-def test_palette_with_transparency(tmp_path):
+def test_transparent_palette_colours_become_white(tmp_path):
     picture = Image.new("P", (20, 20), 0)
     picture.putpalette([0, 0, 0, 0, 0, 255] + [0] * 762)
     picture.paste(1, (0, 0, 10, 20))
@@ -56,39 +56,39 @@ def test_palette_with_transparency(tmp_path):
     assert loaded[0, :, 5, 15].tolist() == [1, 1, 1]
 
 
-def test_grey_with_16_bits(tmp_path):
+def test_16_bit_grey(tmp_path):
     values = np.linspace(0, 65535, 600).astype(np.uint16).reshape(20, 30)
     Image.fromarray(values).save(tmp_path / "a.tif")
     loaded = images.load(tmp_path / "a.tif")
     assert torch.allclose(loaded[0, 1], torch.from_numpy(values.astype(np.float32) / 65535), atol=1 / 255)
 
 
-def test_float_picture(tmp_path):
+def test_float_pictures(tmp_path):
     Image.fromarray(np.linspace(0, 1, 600, dtype=np.float32).reshape(20, 30)).save(tmp_path / "a.tif")
     loaded = images.load(tmp_path / "a.tif")
     assert loaded.max() == 1
     assert loaded.min() == 0
 
 
-def test_the_camera_was_turned(tmp_path):
+def test_exif_orientation_is_applied(tmp_path):
     picture = gradient()
     exif = picture.getexif()
-    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    exif[0x0112] = 6  # rotate by 90 degrees clockwise
     picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
     assert images.load(tmp_path / "a.jpg").shape == (1, 3, 30, 20)
 
 
-def test_colour_profile_is_converted(tmp_path):
+def test_colour_profiles_are_converted(tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     gradient().save(tmp_path / "same.png", icc_profile=srgb)
-    gradient().save(tmp_path / "odd.png", icc_profile=profile.tobytes())  # does not fit RGB: ignored
+    gradient().save(tmp_path / "odd.png", icc_profile=profile.tobytes())  # not a profile for RGB: ignored
     plain = images.from_pil(gradient())
     assert (images.load(tmp_path / "same.png") - plain).abs().max() < 0.02
     assert (images.load(tmp_path / "odd.png") - plain).abs().max() < 0.02
 
 
-def test_sizes():
+def test_load_and_resize_to_a_size():
     picture = images.from_pil(gradient(size=(300, 200)))
     assert images.load(gradient(size=(300, 200)), size=60).shape == (1, 3, 40, 60)
     assert images.load(gradient(size=(200, 300)), size=60).shape == (1, 3, 60, 40)
@@ -106,6 +106,7 @@ def test_file_objects():
 
 
 def broken(folder, kind):
+    """Return the path of a file that cannot be read."""
     path = folder / "a.jpg"
     if kind == "cut off":
         gradient(size=(300, 200)).save(path)
@@ -133,7 +134,7 @@ def broken(folder, kind):
         ("bomb", "9000 x 8000"),
     ],
 )
-def test_broken_files_get_one_sentence(tmp_path, kind, words):
+def test_errors_for_broken_files_are_one_sentence(tmp_path, kind, words):
     with pytest.raises(ImageError, match=words) as caught:
         images.load(broken(tmp_path, kind))
     message = str(caught.value)
@@ -142,14 +143,14 @@ def test_broken_files_get_one_sentence(tmp_path, kind, words):
     assert message.count(";") == 1 or "," in message  # what is wrong, and what to do
 
 
-def test_an_enormous_bomb_is_not_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # Pillow's own limit then raises while opening
+def test_pillows_limit_on_pixels_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # Pillow itself then raises while it opens the file
     gradient(size=(300, 200)).save(tmp_path / "a.png")
     with pytest.raises(ImageError, match="too many pixels"):
         images.load(tmp_path / "a.png")
 
 
-def test_save_keeps_the_old_file_when_it_fails(tmp_path, monkeypatch):
+def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
     path = images.save(gradient(), tmp_path / "a.png")
     before = path.read_bytes()
 
@@ -164,17 +165,17 @@ def test_save_keeps_the_old_file_when_it_fails(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["a.xyz", "a", "a.txt"])
-def test_save_needs_a_known_suffix(tmp_path, name):
+def test_error_for_an_unknown_suffix(tmp_path, name):
     with pytest.raises(ImageError, match="suffix"):
         images.save(gradient(), tmp_path / name)
 
 
-def test_values_that_are_not_finite_are_not_saved(tmp_path):
+def test_error_for_values_that_are_not_finite(tmp_path):
     with pytest.raises(ImageError, match="not finite"):
         images.save(torch.full((1, 3, 4, 4), float("nan")), tmp_path / "a.png")
 
 
-def test_side_by_side_of_different_shapes():
+def test_side_by_side_with_different_shapes():
     sheet = images.side_by_side(
         [gradient(), gradient(size=(20, 40)), torch.rand(1, 3, 8, 8)], ["a", "b", "c"], height=100
     )

@@ -1,4 +1,4 @@
-"""Lesson 10's path for a GPU, run whole: a small COCO set from a server on loopback, training, a kill, going on."""
+"""The section on COCO in lesson 10, run with a small data set from a loopback server: download, train, kill, resume."""
 
 from __future__ import annotations
 
@@ -24,13 +24,24 @@ import test_coco  # noqa: E402
 server = test_coco.server  # a fixture: twelve pictures and their annotations
 SOURCE = ROOT / "notebooks" / "source" / "10_training_a_style_network.py"
 SMALL = {
-    "arch": "vgg19", "weights": "compact", "width": 4, "blocks": 1, "size": 32, "style_size": 64, "batch": 2,
-    "workers": 0, "checkpoint_every": 1, "picture_every": 0, "device": "cpu", "precision": "float32",
-}  # fmt: skip
+    "arch": "vgg19",
+    "weights": "compact",
+    "width": 4,
+    "blocks": 1,
+    "size": 32,
+    "style_size": 64,
+    "batch": 2,
+    "workers": 0,
+    "checkpoint_every": 1,
+    "picture_every": 0,
+    "device": "cpu",
+    "precision": "float32",
+}
+"""Settings with which a step of training takes milliseconds."""
 
 
 def lesson() -> tuple[dict, list[str]]:
-    """What the lesson's imports and its functions for COCO define; and the cells tagged "coco"."""
+    """Return the names that the lesson's imports and its functions for COCO define, and the cells tagged "coco"."""
     code = [cell for cell in jupytext.read(SOURCE, fmt="py:percent").cells if cell.cell_type == "code"]
     cells = [cell.source for cell in code if "coco" in cell.metadata.get("tags", [])]
     assert len(cells) == 2
@@ -45,48 +56,53 @@ def step_of(output: Path) -> int:
     return torch.load(path, weights_only=True)["step"] if path.exists() else 0
 
 
-def same(a: Path, b: Path) -> bool:
+def same_weights(a: Path, b: Path) -> bool:
     from nstlib import TransformerNet
 
     first, second = (TransformerNet.load(p / "network.safetensors").state_dict() for p in (a, b))
     return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
 
 
-def test_the_whole_path_on_a_small_coco(server, tmp_path, monkeypatch, capsys):
+@pytest.mark.network
+def test_download_train_and_run_the_cell_again(server, tmp_path, monkeypatch, capsys):
     names, cells = lesson()
-    fetch, learn, seen = names["coco_photos"], names["train_on_coco"], []
+    coco_photos, train_on_coco, losses = names["coco_photos"], names["train_on_coco"], []
 
-    def few(folder, pictures):
-        return fetch(tmp_path / folder.name, pictures, "val2017", server.url, **test_coco.QUICK)
+    def coco_photos_from_the_server(folder, pictures):
+        return coco_photos(tmp_path / folder.name, pictures, "val2017", server.url, **test_coco.QUICK)
 
-    def short(photos, output, **changes):
-        return learn(photos, output, **{**changes, **SMALL, "steps": 4})
+    def train_for_four_steps(photos, output, **changes):
+        return train_on_coco(photos, output, **{**changes, **SMALL, "steps": 4})
 
-    names |= {"coco_photos": few, "train_on_coco": short, "lasting_folder": lambda name: tmp_path / "drive" / name,
-              "live": lambda every, title: lambda record: seen.append(record.total)}  # fmt: skip
-    exec(cells[1], names)  # at another scale nothing happens
-    assert "not at this scale" in capsys.readouterr().out
-    assert not seen
-    assert not server.asked
+    names |= {
+        "coco_photos": coco_photos_from_the_server,
+        "train_on_coco": train_for_four_steps,
+        "lasting_folder": lambda name: tmp_path / "drive" / name,
+        "live": lambda every, title: lambda record: losses.append(record.total),
+    }
+    exec(cells[1], names)  # with another profile nothing happens
+    assert "not with this profile" in capsys.readouterr().out
+    assert not losses
+    assert not server.requests
 
     monkeypatch.setenv("NST_PROFILE", "gpu")
     exec(cells[1], names)
-    said = capsys.readouterr().out
-    assert "9 pictures to fetch" in said  # of twelve, three may not be changed
-    assert "9 fetched, 0 already there, 0 skipped" in said
-    assert "from the start" in said
-    assert len(seen) == 4
+    printed = capsys.readouterr().out
+    assert "9 pictures to fetch" in printed  # the licences of three of the twelve forbid changes
+    assert "9 fetched, 0 already there, 0 skipped" in printed
+    assert "from the start" in printed
+    assert len(losses) == 4
     card = names["real"].card
     assert card["config"]["photos"] == 9
     assert card["config"]["preset"] == "pytorch_examples"
     assert (card["steps"], card["extractor"]) == (4, "compact")
     assert (tmp_path / "drive" / "coco_waves" / "network.safetensors").is_file()
 
-    exec(cells[1], names)  # once more: nothing is fetched, nothing is trained again
-    said = capsys.readouterr().out
-    assert "0 fetched, 9 already there" in said
-    assert "going on from the checkpoint" in said
-    assert len(seen) == 4
+    exec(cells[1], names)  # again: nothing is downloaded and nothing is trained
+    printed = capsys.readouterr().out
+    assert "0 fetched, 9 already there" in printed
+    assert "going on from the checkpoint" in printed
+    assert len(losses) == 4
 
 
 CHILD = """
@@ -97,7 +113,9 @@ lesson()[0]["train_on_coco"]({photos!r}, {output!r}, **{{**SMALL, "steps": 40}})
 """
 
 
-def test_killed_and_run_again_it_ends_with_the_same_bits(server, tmp_path):
+@pytest.mark.slow
+@pytest.mark.network
+def test_resume_after_sigkill_gives_the_same_bits(server, tmp_path):
     names, _ = lesson()
     photos = names["coco_photos"](tmp_path / "coco", 6, "val2017", server.url, **test_coco.QUICK)
     assert len(list(photos.glob("*.jpg"))) == 6
@@ -114,10 +132,10 @@ def test_killed_and_run_again_it_ends_with_the_same_bits(server, tmp_path):
     assert not (killed / "network.safetensors").exists()
     for output in (killed, whole):
         names["train_on_coco"](photos, output, **{**SMALL, "steps": 40})
-    assert same(killed, whole)
+    assert same_weights(killed, whole)
 
 
-def test_drive_is_used_in_colab_only(monkeypatch):
+def test_google_drive_is_used_on_colab_only(monkeypatch):
     names, _ = lesson()
     assert names["lasting_folder"]("waves") == Path("out") / "waves"
     mounted = []

@@ -1,4 +1,4 @@
-"""Every loss against its formula, written as loops or einsums."""
+"""Every loss compared with its formula, written as loops or einsums."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import torch
 from nstlib import SettingError, content_loss, gram_matrix, style_loss, total_variation
 
 
-@pytest.mark.parametrize(("divisor", "by"), [("hw", 6 * 7), ("chw", 5 * 6 * 7), ("none", 1)])
+@pytest.mark.parametrize(("divisor", "number"), [("hw", 6 * 7), ("chw", 5 * 6 * 7), ("none", 1)])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_gram_matrix_is_the_inner_product_of_feature_maps(divisor, by, layout):
+def test_gram_matrix_holds_the_inner_products_of_feature_maps(divisor, number, layout):
     f = torch.randn(2, 5, 6, 7).contiguous(memory_format=layout)
-    wanted = torch.einsum("nihw,njhw->nij", f, f) / by
-    assert torch.allclose(gram_matrix(f, divisor), wanted, rtol=1e-4, atol=1e-5)
-    assert torch.allclose(gram_matrix(f[0], divisor)[0], wanted[0], rtol=1e-4, atol=1e-5)
+    expected = torch.einsum("nihw,njhw->nij", f, f) / number
+    assert torch.allclose(gram_matrix(f, divisor), expected, rtol=1e-4, atol=1e-5)
+    assert torch.allclose(gram_matrix(f[0], divisor)[0], expected[0], rtol=1e-4, atol=1e-5)
 
 
-def test_gram_matrix_is_blind_to_positions():
+def test_gram_matrix_does_not_depend_on_positions():
     f = torch.randn(1, 5, 6, 7)
     shuffled = f.flatten(2)[:, :, torch.randperm(42)].view(1, 5, 6, 7)
     assert torch.allclose(gram_matrix(f), gram_matrix(shuffled), atol=1e-6)
 
 
-def test_gram_matrix_in_pieces_is_exact():
-    f = torch.randn(1, 256, 40, 40)  # more positions than one piece holds
-    wanted = torch.einsum("nihw,njhw->nij", f.double(), f.double()) / 1600
-    assert torch.allclose(gram_matrix(f).double(), wanted, rtol=1e-4, atol=1e-4)
+def test_gram_matrix_of_a_large_feature_map():
+    f = torch.randn(1, 256, 40, 40)  # more positions than are multiplied at once
+    expected = torch.einsum("nihw,njhw->nij", f.double(), f.double()) / 1600
+    assert torch.allclose(gram_matrix(f).double(), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("n", [1, 3])
@@ -43,11 +43,11 @@ def test_gram_matrix_of_bfloat16_is_float32():
     assert torch.allclose(gram, gram_matrix(f.bfloat16().float()), rtol=1e-5)
 
 
-def test_gram_matrix_of_wide_bfloat16_is_as_good_as_float32():
-    """There it is made of two products in bfloat16; one alone would be off by two thousandths."""
+def test_gram_matrix_of_wide_bfloat16_is_as_accurate_as_float32():
+    """It is the sum of two products in bfloat16; a single one would have a relative error of 0.002."""
     f = torch.rand(2, 96, 40, 40).bfloat16().contiguous(memory_format=torch.channels_last)
-    wanted = torch.einsum("nihw,njhw->nij", f.double(), f.double()) / 1600
-    error = (gram_matrix(f).double() - wanted).norm() / wanted.norm()
+    expected = torch.einsum("nihw,njhw->nij", f.double(), f.double()) / 1600
+    error = (gram_matrix(f).double() - expected).norm() / expected.norm()
     assert error < 2e-5
 
 
@@ -64,7 +64,7 @@ def test_reductions(loss):
     assert torch.equal(loss(b, b, "relative"), torch.zeros(2))
 
 
-def test_one_target_for_a_batch():
+def test_one_target_for_a_whole_batch():
     a, b = torch.randn(3, 4, 5, 5), torch.randn(1, 4, 5, 5)
     assert content_loss(a, b, "relative").shape == (3,)
 
@@ -72,7 +72,7 @@ def test_one_target_for_a_batch():
 @pytest.mark.parametrize("power", [1, 2])
 def test_total_variation(power):
     x = torch.rand(1, 3, 4, 5)
-    total = down = right = 0.0
+    down = right = 0.0
     for c in range(3):
         for i in range(4):
             for j in range(5):
@@ -80,12 +80,11 @@ def test_total_variation(power):
                     down += abs(x[0, c, i + 1, j] - x[0, c, i, j]) ** power
                 if j < 4:
                     right += abs(x[0, c, i, j + 1] - x[0, c, i, j]) ** power
-    total = down + right
-    assert torch.allclose(total_variation(x, power, "sum"), total)
+    assert torch.allclose(total_variation(x, power, "sum"), down + right)
     assert torch.allclose(total_variation(x, power, "mean"), down / 45 + right / 48)
 
 
-def test_bad_words():
+def test_errors_for_unknown_settings():
     f = torch.rand(1, 2, 3, 3)
     for call in (
         lambda: gram_matrix(f, "wh"),

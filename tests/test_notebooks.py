@@ -1,4 +1,4 @@
-"""The notebooks in the repository agree with their sources, and the builder notices when one does not."""
+"""The notebooks in the repository agree with their sources, and the builder reports it when one does not."""
 
 from __future__ import annotations
 
@@ -82,12 +82,12 @@ check = Check()
 def setup():
     print("device, profile, extractor")
 """
-"""Stands in for nstlib.course: without torch a kernel is up in a second."""
+"""Replaces nstlib.course: without torch a kernel starts in a second."""
 
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a course module that a kernel imports instead of the real one."""
+    """A folder with the replacement of nstlib.course, for a kernel to import."""
     folder = tmp_path_factory.mktemp("course")
     (folder / "nstlib").mkdir()
     (folder / "nstlib" / "__init__.py").write_text("", encoding="utf-8")
@@ -110,11 +110,11 @@ def built(tmp_path_factory: pytest.TempPathFactory, course: Path) -> Path:
 
 @pytest.fixture
 def folder(built: Path, tmp_path: Path) -> Path:
-    """A copy of the built folder, to be spoilt."""
+    """A copy of the built folder, which a test may change."""
     return shutil.copytree(built, tmp_path / "notebooks")
 
 
-def only(folder: Path) -> Lesson:
+def only_lesson(folder: Path) -> Lesson:
     (lesson,) = find_lessons(folder)
     return lesson
 
@@ -132,24 +132,27 @@ def tagged(notebook: NotebookNode, tag: str) -> NotebookNode:
 # --- the repository ------------------------------------------------------------------------------
 
 
-def test_the_notebooks_agree_with_their_sources():
-    assert builder.check(ROOT / "notebooks", read_address()) == []
+def test_notebooks_agree_with_their_sources():
+    problems = builder.check(ROOT / "notebooks", read_address())
+    assert not problems, "\n".join(problems[:20])
 
 
-def test_the_address_is_the_same_everywhere(capsys: pytest.CaptureFixture):
+def test_address_is_the_same_everywhere(capsys: pytest.CaptureFixture):
     assert stamp_address.main(["--check"]) == 0, capsys.readouterr()
 
 
 # --- from a source to its copies -----------------------------------------------------------------
 
 
-def test_the_student_gets_dots_and_the_solved_copy_the_solution(folder: Path):
-    student, solved = (nbformat.read(only(folder).notebook(kind), as_version=4) for kind in ("student", "solved"))
+def test_student_copy_has_dots_and_solved_copy_has_the_solution(folder: Path):
+    student, solved = (
+        nbformat.read(only_lesson(folder).notebook(kind), as_version=4) for kind in ("student", "solved")
+    )
     assert tagged(student, "exercise").source == 'def double(x):\n    """Twice x."""\n    ...  # your code here'
     assert tagged(solved, "exercise").source.endswith("    answer = x + x  # a sum\n    return answer")
     student_text, solved_text = (str([cell.source for cell in copy.cells]) for copy in (student, solved))
-    for text, here in (("SOLUTION", False), ("worked answer", False), ("try it", True)):
-        assert (text in student_text) == here
+    for text, expected in (("SOLUTION", False), ("worked answer", False), ("try it", True)):
+        assert (text in student_text) == expected
     assert "try it" not in solved_text
     assert "worked answer" in solved_text
     assert [copy.cells[-1].source for copy in (student, solved)] == [
@@ -158,33 +161,33 @@ def test_the_student_gets_dots_and_the_solved_copy_the_solution(folder: Path):
     ]
 
 
-def test_lines_for_the_student_replace_the_dots():
+def test_student_lines_replace_the_dots():
     code = (
         "for x in y:\n    # SOLUTION\n    z = 1\n    # STUDENT: if x:\n    # STUDENT:     z = ...\n    # END SOLUTION"
     )
-    student, solved, secret = split_exercise(code)
+    student, solved, solution_lines = split_exercise(code)
     assert student == "for x in y:\n    if x:\n        z = ..."
     assert solved == "for x in y:\n    z = 1"
-    assert secret == ["z = 1"]
+    assert solution_lines == ["z = 1"]
 
 
 @pytest.mark.parametrize("code", ["# SOLUTION\nx", "x\n# END SOLUTION", "# SOLUTION\n# SOLUTION\n# END SOLUTION"])
-def test_unbalanced_solutions_are_refused(code: str):
+def test_error_for_unbalanced_solution_marks(code: str):
     with pytest.raises(SourceError, match="SOLUTION"):
         split_exercise(code)
 
 
-def test_a_solution_without_the_tag_is_refused(folder: Path):
-    path = only(folder).path
+def test_error_for_a_solution_without_the_exercise_tag(folder: Path):
+    path = only_lesson(folder).path
     path.write_text(SOURCE.replace(' tags=["exercise"]', ""), encoding="utf-8")
     with pytest.raises(SourceError, match="'exercise' go together"):
-        make_copy(only(folder), "student", ADDRESS)
+        make_copy(only_lesson(folder), "student", ADDRESS)
     (line,) = builder.check(folder, ADDRESS)
     assert line.startswith("00_twice.py, cell 3: a solution")
 
 
-def test_badges_and_set_up_come_first_and_have_stable_ids(folder: Path):
-    first, again = (make_copy(only(folder), "solved", ADDRESS) for _ in range(2))
+def test_badges_and_set_up_come_first_and_ids_are_stable(folder: Path):
+    first, again = (make_copy(only_lesson(folder), "solved", ADDRESS) for _ in range(2))
     assert first == again
     assert len({cell.id for cell in first.cells}) == len(first.cells)
     assert first.cells[0].source == badges(ADDRESS, "notebooks/solved/00_twice.ipynb")
@@ -192,7 +195,7 @@ def test_badges_and_set_up_come_first_and_have_stable_ids(folder: Path):
     assert first.cells[2].source == setup_cell(ADDRESS)
 
 
-def test_badges_lead_to_the_notebook():
+def test_badges_link_to_the_notebook():
     text = badges(ADDRESS, "notebooks/00_x.ipynb")
     assert "(https://colab.research.google.com/github/someone/a-course/blob/main/notebooks/00_x.ipynb)" in text
     source = "https://github.com/someone/a-course/blob/main/notebooks/00_x.ipynb"
@@ -200,15 +203,15 @@ def test_badges_lead_to_the_notebook():
     assert "(https://mybinder.org/v2/gh/someone/a-course/main?labpath=notebooks/00_x.ipynb)" in text
 
 
-# --- what an executed notebook holds ---------------------------------------------------------------
+# --- an executed notebook ---------------------------------------------------------------------------
 
 
 def test_a_built_lesson_has_no_problems(folder: Path):
     assert builder.check(folder, ADDRESS) == []
 
 
-def test_outputs_are_small_and_do_not_change_from_run_to_run(folder: Path):
-    notebook = nbformat.read(only(folder).notebook("student"), as_version=4)
+def test_outputs_are_small_and_reproducible(folder: Path):
+    notebook = nbformat.read(only_lesson(folder).notebook("student"), as_version=4)
     outputs = next(cell.outputs for cell in notebook.cells if "plt.plot" in cell.source)
     kinds = {kind for output in outputs for kind in output.get("data", {})}
     assert kinds == {"text/plain", "image/jpeg"}
@@ -216,16 +219,16 @@ def test_outputs_are_small_and_do_not_change_from_run_to_run(folder: Path):
     assert len(pictures) == 2
     for picture in pictures:
         assert Image.open(io.BytesIO(base64.b64decode(picture))).format == "JPEG"
-    said = builder.outputs_text(next(cell for cell in notebook.cells if "plt.plot" in cell.source))
-    assert "cpu <object object>" in said
-    assert said.count(builder.LIVE) == 2
-    assert "a bar" not in said
-    assert "%|" not in said
+    text = builder.outputs_text(next(cell for cell in notebook.cells if "plt.plot" in cell.source))
+    assert "cpu <object object>" in text
+    assert text.count(builder.LIVE) == 2
+    assert "a bar" not in text
+    assert "%|" not in text
     assert "widgets" not in notebook.metadata
-    assert notebook.metadata.nst == {"source_sha256": only(folder).digest, "kind": "student", "profile": "cpu"}
+    assert notebook.metadata.nst == {"source_sha256": only_lesson(folder).digest, "kind": "student", "profile": "cpu"}
 
 
-def test_what_has_not_changed_is_not_built_again(folder: Path, capsys: pytest.CaptureFixture, monkeypatch):
+def test_unchanged_notebooks_are_not_built_again(folder: Path, capsys: pytest.CaptureFixture, monkeypatch):
     monkeypatch.setattr(builder, "read_address", lambda: ADDRESS)
     monkeypatch.setattr(builder, "execute", lambda *args: pytest.fail("it was executed"))
     assert builder.main(["--folder", str(folder)]) == 0
@@ -234,7 +237,7 @@ def test_what_has_not_changed_is_not_built_again(folder: Path, capsys: pytest.Ca
     assert builder.main(["--folder", str(folder), "07"]) == 1
 
 
-# --- what --check notices ----------------------------------------------------------------------------
+# --- what --check reports ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -265,16 +268,16 @@ def test_what_has_not_changed_is_not_built_again(folder: Path, capsys: pytest.Ca
         ),
     ],
 )
-def test_check_notices(folder: Path, edit: Callable[[NotebookNode], object], message: str):
-    change(only(folder).notebook("student"), edit)
+def test_check_reports_changes_and_bad_outputs(folder: Path, edit: Callable[[NotebookNode], object], message: str):
+    change(only_lesson(folder).notebook("student"), edit)
     found = builder.check(folder, ADDRESS)
     assert len(found) == 1
     assert found[0].startswith("notebooks/00_twice.ipynb: ")
     assert message in found[0]
 
 
-def test_check_notices_a_changed_source_and_missing_or_left_over_notebooks(folder: Path):
-    lesson = only(folder)
+def test_check_reports_changed_sources_and_missing_or_unknown_notebooks(folder: Path):
+    lesson = only_lesson(folder)
     lesson.path.write_text(SOURCE + "\n# %%\nprint(1)\n", encoding="utf-8")
     assert any("has changed since it was built" in line for line in builder.check(folder, ADDRESS))
     lesson.path.write_text(SOURCE, encoding="utf-8")
@@ -287,24 +290,21 @@ def test_check_notices_a_changed_source_and_missing_or_left_over_notebooks(folde
     assert "cannot be read" in builder.check(folder, ADDRESS)[0]
 
 
-def test_a_solution_given_away_elsewhere_is_noticed(folder: Path):
-    lesson = only(folder)
+def test_check_reports_a_solution_in_the_text(folder: Path):
+    lesson = only_lesson(folder)
     lesson.path.write_text(SOURCE + "\n# %% [markdown]\n# Write `answer = x + x  # a sum`.\n", encoding="utf-8")
-    assert any("tells the student" in line for line in _after_rebuild(lesson))
-
-
-def _after_rebuild(lesson: Lesson) -> list[str]:
     nbformat.write(make_copy(lesson, "student", ADDRESS), lesson.notebook("student"))
-    return builder.problems(lesson, "student", ADDRESS)
+    assert any("tells the student" in line for line in builder.problems(lesson, "student", ADDRESS))
 
 
 # --- building ---------------------------------------------------------------------------------------
 
 
-def test_a_wrong_answer_fails_the_build_and_leaves_the_notebook(folder: Path, course: Path, monkeypatch, capsys):
+@pytest.mark.slow
+def test_a_wrong_answer_fails_the_build_and_keeps_the_old_notebook(folder: Path, course: Path, monkeypatch, capsys):
     monkeypatch.setenv("PYTHONPATH", str(course))
     monkeypatch.setattr(builder, "read_address", lambda: ADDRESS)
-    lesson = only(folder)
+    lesson = only_lesson(folder)
     lesson.path.write_text(SOURCE.replace("x + x  #", "x + x + x  #"), encoding="utf-8")
     before = lesson.notebook("solved").read_bytes()
     assert builder.main(["--folder", str(folder)]) == 1
@@ -312,22 +312,23 @@ def test_a_wrong_answer_fails_the_build_and_leaves_the_notebook(folder: Path, co
     assert lesson.notebook("solved").read_bytes() == before
 
 
-def test_a_notebook_that_grows_too_large_is_not_written(folder: Path, monkeypatch):
+def test_error_for_a_notebook_that_is_too_large(folder: Path, monkeypatch):
     monkeypatch.setattr(builder, "MAX_BYTES", 1000)
-    path = only(folder).notebook("student")
+    path = only_lesson(folder).notebook("student")
     before = path.read_bytes()
     with pytest.raises(SourceError, match="show fewer or smaller pictures"):
-        builder.build(only(folder), "student", ADDRESS, run=False)
+        builder.build(only_lesson(folder), "student", ADDRESS, run=False)
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [False, True])
-def test_nbval_runs_both_copies_and_fails_for_a_wrong_answer(folder: Path, course: Path, wrong: bool):
-    solved = only(folder).notebook("solved")
+def test_nbval_passes_for_both_copies_and_fails_for_a_wrong_answer(folder: Path, course: Path, wrong: bool):
+    solved = only_lesson(folder).notebook("solved")
     if wrong:
         change(solved, lambda n: tagged(n, "exercise").update(source="def double(x):\n    return 3"))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-current-env"]
-    command += ["--nbval-cell-timeout=120", "-c", os.devnull, str(only(folder).notebook("student")), str(solved)]
+    command += ["--nbval-cell-timeout=120", "-c", os.devnull, str(only_lesson(folder).notebook("student")), str(solved)]
     environment = {**os.environ, "NST_PROFILE": "smoke", "PYTHONPATH": str(course)}
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
     assert done.returncode == int(wrong), done.stdout + done.stderr
@@ -346,14 +347,14 @@ def repository(folder: Path) -> Path:
     return root
 
 
-def test_a_new_address_reaches_everything_and_outputs_stay(repository: Path, capsys: pytest.CaptureFixture):
+def test_a_new_address_is_written_everywhere_and_outputs_are_kept(repository: Path, capsys: pytest.CaptureFixture):
     root = ["--root", str(repository)]
     assert stamp_address.main([*root, "--check"]) == 1
     assert capsys.readouterr().out == "README.md: out of step; run tools/stamp_address.py\n"
     assert stamp_address.main(root) == 0
     assert stamp_address.main([*root, "--check"]) == 0
 
-    lesson = only(repository / "notebooks")
+    lesson = only_lesson(repository / "notebooks")
     before = nbformat.read(lesson.notebook("student"), as_version=4)
     new = "https://github.com/other/place"
     assert stamp_address.main([*root, new]) == 0
@@ -369,17 +370,20 @@ def test_a_new_address_reaches_everything_and_outputs_stay(repository: Path, cap
     assert [cell.get("outputs") for cell in before.cells] == [cell.get("outputs") for cell in after.cells]
 
 
-def test_the_table_has_a_row_for_each_lesson(repository: Path):
-    assert header(only(repository / "notebooks")) == {
-        "number": "00", "title": "Twice | one", "question": "What is twice one?", "time": "1 minute"
-    }  # fmt: skip
+def test_lesson_table_has_a_row_for_each_lesson(repository: Path):
+    assert header(only_lesson(repository / "notebooks")) == {
+        "number": "00",
+        "title": "Twice | one",
+        "question": "What is twice one?",
+        "time": "1 minute",
+    }
     rows = stamp_address.lesson_table(repository / "notebooks", ADDRESS).splitlines()
     assert len(rows) == 3
     link = "[Twice \\| one](notebooks/00_twice.ipynb) ([solved](notebooks/solved/00_twice.ipynb))"
     assert rows[2].startswith(f"| 00 | {link} | What is twice one? | 1 minute | [![Open in Colab](")
 
 
-def test_addresses_and_readmes_that_cannot_work_are_refused(repository: Path, capsys: pytest.CaptureFixture):
+def test_errors_for_bad_addresses_and_readmes(repository: Path, capsys: pytest.CaptureFixture):
     root = ["--root", str(repository)]
     assert stamp_address.main([*root, "https://example.org/x"]) == 1
     assert "does not look like https://github.com/OWNER/REPO" in capsys.readouterr().err

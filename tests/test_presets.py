@@ -1,6 +1,6 @@
-"""Each preset's total loss against its source's formula, computed a second way on random weights.
+"""The total loss of each preset compared with the formula of its source, on random weights.
 
-The second way shares no code with the library: its own forward pass, its own Grams, its own constants.
+The formulas share no code with the library: they have their own forward pass, Gram matrices and constants.
 """
 
 from __future__ import annotations
@@ -8,11 +8,10 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import narrow_state
 
 from nstlib import PRESETS, Objective, SettingError, VGGFeatures, get_preset
-from nstlib.pretrained import random_state
 
-WIDTHS = (4, 5, 6, 7, 8)
 INDEX = {
     "conv1_1": 0,
     "conv1_2": 2,
@@ -25,12 +24,16 @@ INDEX = {
     "conv4_3": 23,
     "conv5_1": 28,
 }
-RELUS = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
+"""Index of each convolution in torchvision's ``features``."""
+
+STYLE_LAYERS = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
 CAFFE = torch.tensor([123.68, 116.779, 103.939]).view(1, 3, 1, 1)
+MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+STD = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
 
 
-def see(state, x, relu: bool, average: bool):
-    """Activations before or after the ReLU, by torchvision's index of the convolution."""
+def activations(state, x, relu: bool, average: bool):
+    """Return the activations before or after the ReLU, by the name of the convolution."""
     out = {}
     for i in range(30):
         if f"features.{i}.weight" in state:
@@ -47,19 +50,15 @@ def see(state, x, relu: bool, average: bool):
 
 
 def gram(f):
-    v = f[0].reshape(f.shape[1], -1)
+    v = f[0].reshape(f.shape[1], -1)  # (C, H*W)
     return v @ v.T
 
 
 def course(state, x, c, s, preset="course", layer="conv4_2"):
-    mean, std = (
-        torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1),
-        torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1),
-    )
-    fx, fc, fs = (see(state, (t - mean) / std, True, True) for t in (x, c, s))
+    fx, fc, fs = (activations(state, (t - MEAN) / STD, True, True) for t in (x, c, s))
     content = ((fx[layer] - fc[layer]) ** 2).sum() / (fc[layer] ** 2).sum()
     style = 0
-    for n in RELUS:
+    for n in STYLE_LAYERS:
         g, a = gram(fx[n]) / fx[n][0, 0].numel(), gram(fs[n]) / fs[n][0, 0].numel()
         style += ((g - a) ** 2).sum() / (a**2).sum() / 5
     tv = ((x[:, :, 1:] - x[:, :, :-1]) ** 2).mean() + ((x[..., 1:] - x[..., :-1]) ** 2).mean()
@@ -72,10 +71,10 @@ def course_network(state, x, c, s):
 
 
 def gatys2016(state, x, c, s):
-    fx, fc, fs = (see(state, t * 255 - CAFFE, True, True) for t in (x, c, s))
+    fx, fc, fs = (activations(state, t * 255 - CAFFE, True, True) for t in (x, c, s))
     content = 0.5 * ((fx["conv4_2"] - fc["conv4_2"]) ** 2).sum()
     style = 0
-    for n in RELUS:  # 1/(4 N^2 M^2) sum (G - A)^2, each Gram over its own M
+    for n in STYLE_LAYERS:  # 1/(4 N^2 M^2) sum (G - A)^2, each Gram matrix with the M of its own picture
         channels = fx[n].shape[1]
         g, a = gram(fx[n]) / fx[n][0, 0].numel(), gram(fs[n]) / fs[n][0, 0].numel()
         style += 0.2 * ((g - a) ** 2).sum() / (4 * channels**2)
@@ -83,20 +82,16 @@ def gatys2016(state, x, c, s):
 
 
 def gatys_pytorch(state, x, c, s):
-    fx, fc, fs = (see(state, t * 255 - CAFFE, True, False) for t in (x, c, s))
+    fx, fc, fs = (activations(state, t * 255 - CAFFE, True, False) for t in (x, c, s))
     total = F.mse_loss(fx["conv4_2"], fc["conv4_2"])
-    for n in RELUS:
+    for n in STYLE_LAYERS:
         g, a = gram(fx[n]) / fx[n][0, 0].numel(), gram(fs[n]) / fs[n][0, 0].numel()
         total += 1e3 / fx[n].shape[1] ** 2 * F.mse_loss(g, a)
     return total
 
 
 def pytorch_tutorial(state, x, c, s):
-    mean, std = (
-        torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1),
-        torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1),
-    )
-    fx, fc, fs = (see(state, (t - mean) / std, False, False) for t in (x, c, s))
+    fx, fc, fs = (activations(state, (t - MEAN) / STD, False, False) for t in (x, c, s))
     total = F.mse_loss(fx["conv2_2"], fc["conv2_2"])
     for n in ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"):
         total += 1e6 * F.mse_loss(gram(fx[n]) / fx[n].numel(), gram(fs[n]) / fs[n].numel())
@@ -106,28 +101,24 @@ def pytorch_tutorial(state, x, c, s):
 def gordicaleksa(state, x, c, s):
     mean = torch.tensor([123.675, 116.28, 103.53]).view(1, 3, 1, 1)
     x, c, s = (t * 255 - mean for t in (x, c, s))
-    fx, fc, fs = (see(state, t, True, False) for t in (x, c, s))
-    style = sum(((gram(fx[n]) / fx[n].numel() - gram(fs[n]) / fs[n].numel()) ** 2).sum() for n in RELUS) / 5
+    fx, fc, fs = (activations(state, t, True, False) for t in (x, c, s))
+    style = sum(((gram(fx[n]) / fx[n].numel() - gram(fs[n]) / fs[n].numel()) ** 2).sum() for n in STYLE_LAYERS) / 5
     tv = (x[:, :, :, :-1] - x[:, :, :, 1:]).abs().sum() + (x[:, :, :-1] - x[:, :, 1:]).abs().sum()
     return 1e5 * F.mse_loss(fx["conv4_2"], fc["conv4_2"]) + 3e4 * style + tv
 
 
 def neural_style_pt(state, x, c, s):
     x, c, s = (t * 256 - CAFFE for t in (x, c, s))
-    fx, fc, fs = (see(state, t, True, False) for t in (x, c, s))
+    fx, fc, fs = (activations(state, t, True, False) for t in (x, c, s))
     total = 5 * F.mse_loss(fx["conv4_2"], fc["conv4_2"])
-    for n in RELUS:
+    for n in STYLE_LAYERS:
         total += 1e2 * F.mse_loss(gram(fx[n]) / fx[n].numel(), gram(fs[n]) / fs[n].numel())
     tv = (x[:, :, 1:] - x[:, :, :-1]).abs().sum() + (x[..., 1:] - x[..., :-1]).abs().sum()
     return total + 1e-3 * tv
 
 
 def pytorch_examples(state, x, c, s):
-    mean, std = (
-        torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1),
-        torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1),
-    )
-    fx, fc, fs = (see(state, (t - mean) / std, True, False) for t in (x, c, s))
+    fx, fc, fs = (activations(state, (t - MEAN) / STD, True, False) for t in (x, c, s))
     total = 1e5 * F.mse_loss(fx["conv2_2"], fc["conv2_2"])
     for n in ("conv1_2", "conv2_2", "conv3_3", "conv4_3"):
         total += 1e10 * F.mse_loss(gram(fx[n]) / fx[n].numel(), gram(fs[n]) / fs[n].numel())
@@ -153,24 +144,24 @@ def test_every_preset_has_a_formula():
 
 @pytest.mark.parametrize("name", FORMULAS)
 @pytest.mark.parametrize("style_size", [(32, 48), (40, 36)])
-def test_the_loss_is_that_of_the_formula(name, style_size, painting):
+def test_loss_equals_the_formula_of_the_source(name, style_size, painting):
     generator = torch.Generator().manual_seed(1)
     x, c = torch.rand(1, 3, 32, 48, generator=generator), torch.rand(1, 3, 32, 48, generator=generator)
     s = torch.rand(1, 3, *style_size, generator=generator)
-    state, preset = random_state(widths=WIDTHS), get_preset(name)
+    state, preset = narrow_state(), get_preset(name)
     features = VGGFeatures(
         weights=state, pooling=preset.pooling, precision="float32", preprocessing=preset.preprocessing
     )
     ours = Objective(preset, features, c, s)(x)
-    wanted = FORMULAS[name](state, x, c, s)
+    expected = FORMULAS[name](state, x, c, s)
     assert ours.shape == (1,)
-    assert torch.isclose(ours[0], wanted, rtol=2e-4), (ours.item(), wanted.item())
+    assert torch.isclose(ours[0], expected, rtol=2e-4), (ours.item(), expected.item())
 
 
-def test_one_weight_means_the_same_for_every_size():
-    """What ``course`` is for: four times the same pictures, laid as tiles, give nearly the same losses.
+def test_loss_of_course_hardly_depends_on_the_size_of_the_pictures():
+    """Pictures repeated 2 x 2 give nearly the same loss, so that one weight suits every size.
 
-    Not quite: zeros beyond the border count for less in a larger picture.
+    Only nearly, because the zeros of the padding have less influence in a larger picture.
     """
     features = VGGFeatures(weights="compact", pooling="avg", precision="float32")
     generator = torch.Generator().manual_seed(0)
@@ -180,7 +171,7 @@ def test_one_weight_means_the_same_for_every_size():
     assert torch.isclose(one, four, rtol=0.15).all(), (one, four)
 
 
-def test_unknown_presets_get_the_nearest():
+def test_errors_for_unknown_presets_and_fields():
     with pytest.raises(SettingError, match="did you mean 'gatys2016'"):
         get_preset("gatys")
     with pytest.raises(SettingError, match="no field"):

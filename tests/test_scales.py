@@ -1,4 +1,4 @@
-"""Coarse to fine: which sizes with how many steps, one stream of records, and the time that it saves."""
+"""Coarse to fine: sizes and steps of the scales, the records of all of them, and the combination with tiles."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def network() -> VGGFeatures:
     return VGGFeatures(weights=narrow_state(), pooling="avg", precision="float32")
 
 
-def test_the_plan():
+def test_sizes_and_steps_of_the_scales():
     assert coarse_to_fine((48, 64), 300) == [((48, 64), 300)]
     assert coarse_to_fine((300, 400), 250, 3) == [((75, 100), 250), ((150, 200), 100), ((300, 400), 40)]
     assert coarse_to_fine((300, 400), 250, [100, 300]) == [((75, 100), 250), ((225, 300), 100), ((300, 400), 40)]
@@ -36,18 +36,18 @@ def test_the_plan():
         ([30, 30], "rising"),
     ],
 )
-def test_scales_that_cannot_be(network, photo, painting, scales, words):
+def test_errors_for_invalid_scales(network, photo, painting, scales, words):
     with pytest.raises(SettingError, match=words):
         transfer(photo, painting, features=network, steps=1, scales=scales)
 
 
-def test_one_stream_of_records(network, photo, painting):
-    seen = []
+def test_records_of_all_scales_form_one_sequence(network, photo, painting):
+    calls = []
     result = transfer(
-        photo, painting, features=network, steps=10, scales=2, callback=lambda r: seen.append((r.step, r.image.shape))
+        photo, painting, features=network, steps=10, scales=2, callback=lambda r: calls.append((r.step, r.image.shape))
     )
-    assert [r.step for r in result.records] == list(range(1, 15)) == [s for s, _ in seen]
-    assert [tuple(shape[2:]) for _, shape in seen] == [(24, 32)] * 10 + [(48, 64)] * 4
+    assert [r.step for r in result.records] == list(range(1, 15)) == [step for step, _ in calls]
+    assert [tuple(shape[2:]) for _, shape in calls] == [(24, 32)] * 10 + [(48, 64)] * 4
     assert [r.size for r in result.records] == [(32, 24)] * 10 + [(64, 48)] * 4
     seconds = [r.seconds for r in result.records]
     assert seconds == sorted(seconds)
@@ -59,7 +59,7 @@ def test_one_stream_of_records(network, photo, painting):
     assert [s["steps"] for s in scales] == [10, 4]
 
 
-def test_the_larger_scale_starts_where_the_smaller_one_ended(photo, painting):
+def test_each_scale_starts_from_the_result_of_the_one_before(photo, painting):
     network = VGGFeatures(weights="compact", pooling="avg", precision="float32")
     large, style = (torch.nn.functional.interpolate(t, scale_factor=3, mode="bilinear") for t in (photo, painting))
     plain = transfer(large, style, features=network, steps=1)
@@ -69,28 +69,28 @@ def test_the_larger_scale_starts_where_the_smaller_one_ended(photo, painting):
     assert result.best.total < first.total
 
 
-def test_textures_and_reconstructions(network, painting):
+def test_textures_and_reconstructions_with_two_scales(network, painting):
     result = texture(painting, (64, 48), features=network, steps=5, scales=2)
     assert result.image.shape == (1, 3, 64, 48)
     assert reconstruct(painting, "relu2_1", features=network, steps=5, scales=2).image.shape == painting.shape
 
 
-@pytest.mark.parametrize("at", [3, 12])
-def test_stopping_at_a_small_scale_gives_the_whole_size(network, photo, painting, at):
+@pytest.mark.parametrize("last_step", [3, 12])
+def test_a_stopped_run_returns_the_full_size(network, photo, painting, last_step):
     def interrupt(record):
-        if record.step == at:
+        if record.step == last_step:
             raise KeyboardInterrupt
 
     result = transfer(photo, painting, features=network, steps=10, scales=2, callback=interrupt)
-    assert (result.stopped, len(result.records)) == ("interrupted", at)
+    assert (result.stopped, len(result.records)) == ("interrupted", last_step)
     assert result.image.shape == photo.shape
-    result = transfer(photo, painting, features=network, steps=10, scales=2, callback=lambda r: r.step < at)
-    assert (result.stopped, len(result.records)) == ("callback", at)
+    result = transfer(photo, painting, features=network, steps=10, scales=2, callback=lambda r: r.step < last_step)
+    assert (result.stopped, len(result.records)) == ("callback", last_step)
     assert math.isfinite(result.best.total)
 
 
-def test_a_tiled_painting_is_the_whole_one(network, photo, painting):
-    """Large pictures are tiled, small ones are not, and the painting is the same."""
+def test_tiled_and_untiled_results_agree(network, photo, painting):
+    """Only scales larger than a tile are tiled, and the result is the same."""
     large = torch.nn.functional.interpolate(photo, (96, 128), mode="bilinear")
     options = {"features": network, "steps": 10, "scales": 2}
     tiled = transfer(large, painting, tile=64, **options)
@@ -105,6 +105,6 @@ def test_a_tiled_painting_is_the_whole_one(network, photo, painting):
 
 
 @pytest.mark.parametrize("tile", [0, 63, -512])
-def test_tiles_that_cannot_be(network, photo, painting, tile):
+def test_errors_for_invalid_tiles(network, photo, painting, tile):
     with pytest.raises(SettingError, match="at least 64"):
         transfer(photo, painting, features=network, tile=tile)

@@ -1,4 +1,4 @@
-"""The set-up cell's contract: a hosted platform gets what it lacks, and nothing that it has is touched."""
+"""The set-up cell: on a hosted platform it installs what is missing and changes nothing that is installed."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from setup_cell import read_address, setup_cell  # noqa: E402
 from nstlib import bootstrap  # noqa: E402
 
 OLD = {"torch": "2.1.0", "torchvision": "0.16.0", "numpy": "1.26.4", "matplotlib": "3.8.0", "scikit-image": "0.22.0"}
-"""What the pretended platform brings: older than what is installed here, large, and hence only pretended."""
+"""What the simulated platform brings. Only the metadata is made: these packages are large, and the versions old."""
 
-WIDGETS = "7.7.5"  # small, so it is the real one; Colab has 7.7
+WIDGETS = "7.7.5"  # really installed, because it is small; Colab has 7.7
 MISSING = {"PIL", "safetensors", "tqdm", "pycocotools", "pooch"}
-"""Modules that the pretended platform lacks, so that the set-up cell has something to do."""
+"""Modules that the simulated platform lacks, so that the set-up cell has something to install."""
 
 HOSTS = ("COLAB_RELEASE_TAG", "KAGGLE_KERNEL_RUN_TYPE", "NST_PLATFORM", "NST_REPOSITORY", "PYTHONPATH", "NST_PROFILE")
 
@@ -42,25 +42,25 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**kept, "OMP_NUM_THREADS": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", **more}
 
 
-def lend_modules(folder: Path) -> None:
-    """Links to the modules installed here, without the metadata that would tell pip of them."""
+def link_modules(folder: Path) -> None:
+    """Link the modules installed here into a folder, without the metadata by which pip would find them."""
     folder.mkdir()
     site = Path(importlib.util.find_spec("torch").origin).parent.parent
-    kept_back = MISSING | {"ipywidgets", "nstlib", "pip", "setuptools", "__pycache__"}
+    left_out = MISSING | {"ipywidgets", "nstlib", "pip", "setuptools", "__pycache__"}
     for place in site.iterdir():
-        if place.name not in kept_back and place.suffix not in (".dist-info", ".egg-info", ".pth", ".egg-link"):
+        if place.name not in left_out and place.suffix not in (".dist-info", ".egg-info", ".pth", ".egg-link"):
             (folder / place.name).symlink_to(place)
 
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of a clean environment that has old versions of the large packages and lacks the small ones."""
+    """The Python of a new environment that has old versions of the large packages and lacks the small ones."""
     folder = tmp_path_factory.mktemp("platform")
     run(sys.executable, "-m", "venv", folder / "venv")
     python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
-    lend_modules(folder / "lent")
-    (site / "lent.pth").write_text(str(folder / "lent"), encoding="utf-8")
+    link_modules(folder / "linked")
+    (site / "linked.pth").write_text(str(folder / "linked"), encoding="utf-8")
     for name, version in OLD.items():
         info = site / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
@@ -71,16 +71,17 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def freeze(python: Path) -> dict[str, str]:
+    """Return the version of each installed package."""
     lines = run(python, "-m", "pip", "freeze", "--all", env=clean_environment()).splitlines()
     return dict(line.split("==") for line in lines)
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A git repository with the working tree as it is now, served from the disk."""
+def repository_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The file URL of a git repository that holds the working tree as it is now."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
-        pytest.skip("no git checkout to serve")
-    folder = tmp_path_factory.mktemp("served")
+        pytest.skip("this is not a git checkout")
+    folder = tmp_path_factory.mktemp("repository")
     listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", cwd=ROOT)
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
@@ -88,32 +89,42 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> str:
             shutil.copy(ROOT / name, folder / name)
     run("git", "init", "--quiet", folder)
     run("git", "-C", folder, "add", "--all")
-    who = ("-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")
-    run("git", "-C", folder, *who, "commit", "--quiet", "--message", "the working tree")
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")
+    run("git", "-C", folder, *identity, "commit", "--quiet", "--message", "the working tree")
     return folder.as_uri()
 
 
-def test_on_colab_only_what_is_missing_is_added(platform: Path, served: str, tmp_path: Path):
-    fetch = [platform, "-m", "pip", "install", "--quiet", "--retries", "0", "--no-deps", f"ipywidgets=={WIDGETS}"]
-    if subprocess.run(fetch, env=clean_environment(), capture_output=True).returncode:
-        pytest.skip("no package registry to fetch from")
+@pytest.mark.slow
+@pytest.mark.network
+def test_colab_installs_only_what_is_missing(platform: Path, repository_url: str, tmp_path: Path):
+    install_widgets = [
+        platform,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--retries",
+        "0",
+        "--no-deps",
+        f"ipywidgets=={WIDGETS}",
+    ]
+    if subprocess.run(install_widgets, env=clean_environment(), capture_output=True).returncode:
+        pytest.skip("no package registry can be reached")
     before = freeze(platform)
     cell = tmp_path / "cell.py"
-    # twice, as somebody who runs the cell again
-    cell.write_text(
-        f"code = {setup_cell(read_address())!r}\nexec(code)\nprint('again')\nexec(code)\n", encoding="utf-8"
-    )
-    environment = clean_environment(NST_PLATFORM="colab", NST_REPOSITORY=served, MPLBACKEND="agg")
-    said = run(platform, cell, cwd=tmp_path, env=environment)
+    code = f"code = {setup_cell(read_address())!r}\nexec(code)\nprint('again')\nexec(code)\n"  # run twice
+    cell.write_text(code, encoding="utf-8")
+    environment = clean_environment(NST_PLATFORM="colab", NST_REPOSITORY=repository_url, MPLBACKEND="agg")
+    printed = run(platform, cell, cwd=tmp_path, env=environment)
 
     after = freeze(platform)
     assert {**OLD, "ipywidgets": WIDGETS}.items() <= before.items()
     assert before.items() <= after.items(), "something that was installed has changed"
     added = set(after) - set(before)
     assert {"pillow", "safetensors", "tqdm", "pycocotools", "pooch"} <= {name.lower() for name in added}
-    assert "nstlib" not in added  # used from its clone: to install it would pull in its dependencies
+    assert "nstlib" not in added  # imported from its clone: installing it would install its dependencies
     assert (tmp_path / "nst-course" / "nstlib" / "bootstrap.py").is_file()
-    first, again = said.split("again\n")
+    first, again = printed.split("again\n")
     assert "installing" in first
     assert "installing" not in again
     for text in (first, again):
@@ -122,10 +133,11 @@ def test_on_colab_only_what_is_missing_is_added(platform: Path, served: str, tmp
         assert "compact" in text  # the extractor
 
 
-def wheel(folder: Path, name: str, version: str, *needs: str) -> None:
-    """A wheel with one empty module."""
+def write_wheel(folder: Path, name: str, version: str, *requirements: str) -> None:
+    """Write a wheel with one empty module."""
     info = f"{name}-{version}.dist-info"
-    lines = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}", *(f"Requires-Dist: {n}" for n in needs)]
+    lines = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
+    lines += [f"Requires-Dist: {requirement}" for requirement in requirements]
     files = {
         f"{name}.py": "",
         f"{info}/METADATA": "\n".join(lines) + "\n",
@@ -137,11 +149,11 @@ def wheel(folder: Path, name: str, version: str, *needs: str) -> None:
             archive.writestr(file, text)
 
 
-def test_a_package_that_wants_a_newer_numpy_is_taken_in_an_older_version(platform: Path, tmp_path: Path):
-    wheel(tmp_path, "greedy", "2.0", "numpy>=2")
-    wheel(tmp_path, "greedy", "1.0", "numpy>=1")
-    wheel(tmp_path, "numpy", "2.2.0")
-    wheel(tmp_path, "newest", "1.0", "numpy>=2")
+def test_install_chooses_a_version_that_keeps_the_installed_numpy(platform: Path, tmp_path: Path):
+    write_wheel(tmp_path, "greedy", "2.0", "numpy>=2")
+    write_wheel(tmp_path, "greedy", "1.0", "numpy>=1")
+    write_wheel(tmp_path, "numpy", "2.2.0")
+    write_wheel(tmp_path, "newest", "1.0", "numpy>=2")
     offline = clean_environment(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path), PIP_CONFIG_FILE=os.devnull)
     script = f"""
         import runpy
@@ -152,15 +164,15 @@ def test_a_package_that_wants_a_newer_numpy_is_taken_in_an_older_version(platfor
         except RuntimeError as error:
             print(error)
     """
-    said = run(platform, "-c", textwrap.dedent(script), env=offline)
+    printed = run(platform, "-c", textwrap.dedent(script), env=offline)
     after = freeze(platform)
     assert after["greedy"] == "1.0"
     assert after["numpy"] == OLD["numpy"]
     assert "newest" not in after
-    assert said.startswith("pip could not install newest")
+    assert printed.startswith("pip could not install newest")
 
 
-def test_at_home_the_cell_starts_no_process(monkeypatch: pytest.MonkeyPatch):
+def test_local_set_up_starts_no_process(monkeypatch: pytest.MonkeyPatch):
     def refuse(*args: object, **options: object) -> None:
         raise AssertionError(f"the set-up cell ran {args}")
 
@@ -179,14 +191,14 @@ def test_at_home_the_cell_starts_no_process(monkeypatch: pytest.MonkeyPatch):
     assert sys.path == path
 
 
-@pytest.mark.parametrize("sign", ["COLAB_RELEASE_TAG", "KAGGLE_KERNEL_RUN_TYPE", "NST_PLATFORM"])
-def test_a_hosted_notebook_clones_the_address_once(sign: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+@pytest.mark.parametrize("variable", ["COLAB_RELEASE_TAG", "KAGGLE_KERNEL_RUN_TYPE", "NST_PLATFORM"])
+def test_hosted_set_up_clones_the_repository_once(variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     from nstlib import course
 
     commands, prepared = [], []
     for name in HOSTS:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv(sign, "yes")
+    monkeypatch.setenv(variable, "yes")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(course, "setup", lambda: None)
 
@@ -202,18 +214,18 @@ def test_a_hosted_notebook_clones_the_address_once(sign: str, monkeypatch: pytes
     assert len(prepared) == 2
 
 
-def test_the_cell_is_short():
+def test_set_up_cell_is_short():
     assert len(setup_cell(read_address()).splitlines()) <= 15
 
 
-def test_bootstrap_needs_the_standard_library_alone():
+def test_bootstrap_imports_the_standard_library_only():
     tree = ast.parse((ROOT / "nstlib" / "bootstrap.py").read_text(encoding="utf-8"))
-    names = {alias.name for node in ast.iter_features(tree) if isinstance(node, ast.Import) for alias in node.names}
-    names |= {node.module for node in ast.iter_features(tree) if isinstance(node, ast.ImportFrom)}
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
 
 
-def test_pins_are_what_pip_can_read():
+def test_pins_are_valid_requirements():
     from packaging.requirements import Requirement
 
     pins = bootstrap.pins()
@@ -221,7 +233,7 @@ def test_pins_are_what_pip_can_read():
     assert len(pins) == len({Requirement(pin).name for pin in pins})
 
 
-def test_a_platform_without_torch_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_error_names_what_the_platform_should_bring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("PYTHONPATH", "")

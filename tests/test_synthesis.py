@@ -1,4 +1,4 @@
-"""The loop: it descends, stays in range, stops when told, and finds its way back."""
+"""The optimisation loop: falling losses, the range of pixels, stopping, the guard, and errors."""
 
 from __future__ import annotations
 
@@ -32,30 +32,34 @@ def network() -> VGGFeatures:
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam", "sign"])
 def test_losses_fall_and_pixels_stay_in_range(network, photo, painting, optimizer):
-    seen = []
+    calls = []
 
-    def watch(record):
-        seen.append((record.step, record.image.min().item(), record.image.max().item()))
+    def callback(record):
+        calls.append((record.step, record.image.min().item(), record.image.max().item()))
 
-    result = transfer(photo, painting, features=network, steps=40, optimizer=optimizer, init="noise", callback=watch)
-    share = {"lbfgs": 0.2, "adam": 0.4, "sign": 0.6}[optimizer]  # the sign's step never shrinks
+    result = transfer(photo, painting, features=network, steps=40, optimizer=optimizer, init="noise", callback=callback)
+    share = {"lbfgs": 0.2, "adam": 0.4, "sign": 0.6}[optimizer]  # the steps of "sign" do not get smaller
     assert result.records[-1].total < share * result.records[0].total
-    assert [s[0] for s in seen] == list(range(1, 41)) == [r.step for r in result.records]
-    assert min(low for _, low, _ in seen) >= 0
-    assert max(high for _, _, high in seen) <= 1
+    assert [step for step, _, _ in calls] == list(range(1, 41)) == [r.step for r in result.records]
+    assert min(low for _, low, _ in calls) >= 0
+    assert max(high for _, _, high in calls) <= 1
     assert result.image.shape == photo.shape
     assert result.stopped == "finished"
 
 
-def test_the_best_picture_comes_back(network, photo, painting):
-    kept = {}
-    result = transfer(photo, painting, features=network, steps=25, callback=lambda r: kept.__setitem__(r.step, r.image))
-    assert torch.equal(result.image, kept[result.best.step])
+def test_result_is_the_best_picture(network, photo, painting):
+    pictures = {}
+
+    def callback(record):
+        pictures[record.step] = record.image
+
+    result = transfer(photo, painting, features=network, steps=25, callback=callback)
+    assert torch.equal(result.image, pictures[result.best.step])
     objective = Objective(get_preset("course"), network, photo, torch.nn.functional.interpolate(painting, (46, 64)))
     assert objective(result.image).item() < objective(photo).item()
 
 
-def test_the_record_adds_up(network, photo, painting):
+def test_totals_are_the_weighted_sums_of_the_losses(network, photo, painting):
     preset = get_preset("course")
     record = transfer(photo, painting, features=network, steps=2).records[-1]
     content = preset.content_weight * sum(record.content.values())
@@ -67,7 +71,7 @@ def test_the_record_adds_up(network, photo, painting):
         _ = record.image
 
 
-def test_the_report_is_json(network, photo, painting):
+def test_report_is_json(network, photo, painting):
     report = json.loads(json.dumps(transfer(photo, painting, features=network, steps=2).report()))
     assert report["settings"]["name"] == "course"
     assert report["settings"]["size"] == [64, 48]
@@ -75,14 +79,14 @@ def test_the_report_is_json(network, photo, painting):
     assert set(report["best"]["style"]) == {"relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"}
 
 
-def test_same_seed_same_picture(network, painting):
+def test_the_seed_determines_the_picture(network, painting):
     one, two, other = (texture(painting, features=network, steps=5, seed=s).image for s in (3, 3, 4))
     assert torch.equal(one, two)
     assert not torch.equal(one, other)
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
-def test_interrupted_gives_the_best_so_far(network, photo, painting, optimizer):
+def test_an_interrupted_run_returns_the_best_picture(network, photo, painting, optimizer):
     def interrupt(record):
         if record.step == 7:
             raise KeyboardInterrupt
@@ -93,14 +97,14 @@ def test_interrupted_gives_the_best_so_far(network, photo, painting, optimizer):
     assert torch.isfinite(result.image).all()
 
 
-def test_a_callback_can_stop(network, photo, painting):
+def test_a_callback_that_returns_false_stops_the_run(network, photo, painting):
     result = transfer(photo, painting, features=network, steps=50, callback=lambda r: r.step < 4)
     assert result.stopped == "callback"
     assert len(result.records) == 4
 
 
 class Cliff:
-    """A bowl whose loss is not finite, or huge, for some evaluations after the fifth: what a spike looks like."""
+    """A convex loss that is multiplied by ``bad`` in ``times`` evaluations after the fifth, like a spike."""
 
     def __init__(self, bad: float, times: int) -> None:
         self.bad, self.times, self.calls = bad, times, 0
@@ -120,7 +124,7 @@ class Cliff:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e9])
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam", "sign"])
-def test_the_guard_goes_back_and_says_so(bad, optimizer):
+def test_guard_returns_to_the_best_picture_and_notes_it(bad, optimizer):
     result = synthesize(Cliff(bad, 1), torch.full((1, 3, 8, 8), 0.9), steps=60, optimizer=optimizer)
     assert result.rollbacks >= 1
     assert "diverged" in result.records[5].note
@@ -130,33 +134,33 @@ def test_the_guard_goes_back_and_says_so(bad, optimizer):
     assert result.stopped == "finished"
 
 
-def test_the_guard_gives_up_on_a_hopeless_case():
+def test_guard_ends_a_run_that_never_recovers():
     result = synthesize(Cliff(float("nan"), 1000), torch.full((1, 3, 8, 8), 0.9), steps=60)
     assert result.stopped == "diverged"
     assert torch.isfinite(result.image).all()
 
 
-def test_pixels_are_not_frozen_at_the_border(network, photo):
-    """A clamp inside the loss would leave every pixel that starts outside or at 0 without a gradient."""
+def test_pixels_on_the_border_of_the_range_can_move(network, photo):
+    """With a clamp inside the loss, pixels outside the range would have no gradient."""
     black = torch.zeros_like(photo)
     result = reconstruct(photo, "relu1_1", features=network, init=black, steps=60, tv_weight=0.0)
     assert (result.image - photo).abs().mean() < 0.05
 
 
-def test_reconstruction_of_a_low_layer_is_nearly_perfect(network, photo):
+def test_reconstruction_from_a_low_layer_is_nearly_perfect(network, photo):
     result = reconstruct(photo, "relu1_1", features=network, steps=120)
     error = (result.image - photo).square().mean()
     assert -10 * math.log10(error) > 25
 
 
-def test_a_batch_is_painted_as_its_pictures_are(network, photo, painting):
-    """Losses are per picture: a batch of two equal pictures costs twice one."""
+def test_loss_of_a_batch_is_the_sum_over_its_pictures(network, photo, painting):
+    """The loss of a batch of two equal pictures is twice that of one."""
     one = transfer(photo, painting, features=network, steps=3, optimizer="adam")
     two = transfer(photo.repeat(2, 1, 1, 1), painting, features=network, steps=3, optimizer="adam")
     assert math.isclose(two.records[-1].total, 2 * one.records[-1].total, rel_tol=1e-2)
 
 
-def test_starts(photo):
+def test_initial_pictures(photo):
     shape = tuple(photo.shape)
     assert torch.equal(make_init("content", photo, shape), photo)
     assert torch.equal(make_init("grey", None, shape), torch.full(shape, 0.5))
@@ -180,12 +184,12 @@ def test_starts(photo):
         ({"preset": "nothing"}, "nothing"),
     ],
 )
-def test_bad_settings(network, photo, painting, changes, words):
+def test_errors_for_settings(network, photo, painting, changes, words):
     with pytest.raises(SettingError, match=words):
         transfer(photo, painting, features=network, **changes)
 
 
-def test_bad_pictures(network, photo):
+def test_errors_for_pictures(network, photo):
     with pytest.raises(ImageError, match="not finite"):
         transfer(photo, torch.full_like(photo, float("nan")), features=network, steps=1)
     with pytest.raises(ImageError, match="shape"):
@@ -194,7 +198,7 @@ def test_bad_pictures(network, photo):
         transfer(photo[..., :10], photo, features=network, steps=1)
 
 
-def test_other_presets_run_on_any_weights(photo, painting):
+def test_other_presets_reduce_the_loss_with_random_weights(photo, painting):
     for name in ("gatys2016", "pytorch_tutorial", "neural_style_pt"):
         preset = get_preset(name)
         network = VGGFeatures(
@@ -207,8 +211,8 @@ def test_other_presets_run_on_any_weights(photo, painting):
         assert result.best.total < result.records[0].total
 
 
-def test_no_start_gets_stuck_in_bfloat16():
-    """A first step so short that rounding drowns it gave L-BFGS a wrong curvature, and one run in three stood still."""
+def test_lbfgs_makes_progress_from_every_seed_in_bfloat16():
+    """With a first step lost in rounding, L-BFGS estimated a wrong curvature, and one run in three made no progress."""
     features = VGGFeatures(weights="compact", pooling="avg", precision="bfloat16")
     style = gallery.style("nocturne", 64)
     for seed in (0, 3, 6):

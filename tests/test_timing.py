@@ -1,4 +1,4 @@
-"""The fair timer: what it calls, in which order, and what it counts. No test depends on how fast anything is."""
+"""The timer: what it calls, in which order, and what it counts. No test depends on the speed of the machine."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from nstlib.timing import Comparison, Timing, compare, multiply_adds, peak_memor
 
 
 class FakeClock:
-    """Time passes only where a candidate says so."""
+    """A clock that advances only when a candidate runs."""
 
     def __init__(self):
         self.now, self.calls = 0.0, []
 
     def candidate(self, name, *seconds):
-        """Takes the first of ``seconds`` in its first call, and so on; then the last of them."""
+        """Return a function whose i-th call takes ``seconds[i]``; later calls take as long as the last one."""
 
         def work():
             turn = sum(n == name for n in self.calls)
@@ -31,28 +31,29 @@ class FakeClock:
         return self.now
 
 
-def test_candidates_take_turns_and_every_second_round_goes_backwards():
+def test_candidates_alternate_and_every_second_round_is_reversed():
     clock = FakeClock()
     compare({n: clock.candidate(n, 1) for n in "abc"}, repeats=3, warmup=1, clock=clock)
     assert "".join(clock.calls) == "cba" + "abc" + "cba" + "abc"
 
 
-def test_a_call_to_get_warm_again_is_not_counted():
+def test_rewarm_calls_are_not_counted():
     clock = FakeClock()
     found = compare({"a": clock.candidate("a", 9, 1, 9, 1, 9, 1)}, repeats=3, warmup=0, clock=clock, rewarm=True)
     assert len(clock.calls) == 6
     assert found.timings["a"].seconds == (1, 1, 1)
 
 
-def test_warm_up_is_not_counted_and_medians_are_right():
+def test_warm_up_is_not_counted_and_medians_are_correct():
     clock = FakeClock()
-    found = compare(
-        {"slow": clock.candidate("slow", 100, 90, 4, 1, 3, 2, 50), "fast": clock.candidate("fast", 80, 70, 1)},
-        repeats=5, warmup=2, clock=clock,
-    )  # fmt: skip
+    candidates = {
+        "slow": clock.candidate("slow", 100, 90, 4, 1, 3, 2, 50),
+        "fast": clock.candidate("fast", 80, 70, 1),
+    }
+    found = compare(candidates, repeats=5, warmup=2, clock=clock)
     slow = found.timings["slow"]
     assert slow.seconds == (4, 1, 3, 2, 50)
-    assert slow.median == 3  # not the mean, 12: one disturbed call must not decide
+    assert slow.median == 3  # not the mean, 12: one disturbed call must not change the result
     assert slow.middle == (2, 4)
     assert slow.spread == pytest.approx(2 / 3)
     assert found.timings["fast"].seconds == (1,) * 5
@@ -60,20 +61,20 @@ def test_warm_up_is_not_counted_and_medians_are_right():
     assert found.ratio("fast", "slow") == pytest.approx(1 / 3)
 
 
-def test_the_gpu_is_waited_for_before_the_clock_is_read(monkeypatch):
-    """A GPU that works on after the call has returned: only waiting makes its time pass."""
-    clock, waits, done = FakeClock(), [], []
+def test_gpu_is_synchronised_before_the_clock_is_read(monkeypatch):
+    """A GPU that still computes when the call has returned: its time passes in ``synchronize``."""
+    clock, calls_when_synchronised, done = FakeClock(), [], []
 
-    def wait():
-        waits.append(len(clock.calls))
+    def synchronize():
+        calls_when_synchronised.append(len(clock.calls))
         clock.now += 7 * len(clock.calls[len(done) :])
         done.extend(clock.calls[len(done) :])
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "synchronize", wait)
-    found = compare({"order": clock.candidate("order", 0)}, repeats=3, warmup=1, clock=clock)
-    assert found.timings["order"].seconds == (7, 7, 7)
-    assert waits == [0, 1, 1, 2, 2, 3, 3, 4]  # before and after each call
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    found = compare({"kernel": clock.candidate("kernel", 0)}, repeats=3, warmup=1, clock=clock)
+    assert found.timings["kernel"].seconds == (7, 7, 7)
+    assert calls_when_synchronised == [0, 1, 1, 2, 2, 3, 3, 4]  # before and after each call
 
 
 def test_a_comparison_prints_as_a_table():
@@ -88,7 +89,7 @@ def test_a_comparison_prints_as_a_table():
 
 
 @pytest.mark.parametrize("settings", [{"candidates": {}}, {"repeats": 0}, {"warmup": -1}])
-def test_nothing_to_measure(settings):
+def test_errors_when_there_is_nothing_to_measure(settings):
     with pytest.raises(SettingError, match="at least one candidate"):
         compare(**{"candidates": {"a": lambda: None}, **settings})
 
@@ -103,8 +104,9 @@ def test_multiply_adds_of_a_convolution_and_its_gradient():
     assert multiply_adds(lambda: torch.rand(4, 6) @ torch.rand(6, 7)) == 4 * 6 * 7
 
 
-def test_peak_memory_of_code_is_what_it_adds():
-    """The second piece of code frees what it took before it takes again."""
+@pytest.mark.slow
+def test_peak_memory_of_code_is_what_it_allocates_at_once():
+    """The second piece of code frees its first block before it allocates the other."""
     both = peak_memory("a = b'1' * 60_000_000\nb = b'2' * 60_000_000", "import torch")
     one = peak_memory("a = b'1' * 60_000_000\ndel a\nb = b'2' * 60_000_000", "import torch")
     assert 55e6 < one < 80e6
@@ -112,12 +114,12 @@ def test_peak_memory_of_code_is_what_it_adds():
     assert peak_rss() > 50e6
 
 
-def test_peak_memory_says_what_went_wrong():
+def test_error_of_the_code_is_reported():
     with pytest.raises(NstError, match="ZeroDivisionError"):
         peak_memory("1 / 0", "import torch")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_peak_memory_of_a_function_needs_a_gpu():
+def test_error_for_peak_memory_of_a_function_without_a_gpu():
     with pytest.raises(SettingError, match="as a string"):
         peak_memory(lambda: None)

@@ -1,4 +1,4 @@
-"""The extractor's training from end to end, for a few steps, on pictures and a teacher made here."""
+"""Training of the compact extractor from end to end, for a few steps, on generated pictures and a random teacher."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from nstlib.pretrained import random_state
 
 @pytest.fixture(scope="module")
 def material(tmp_path_factory):
+    """A folder with twelve photos, two classes of 70 pictures, the first layers of a teacher, and class names."""
     folder = tmp_path_factory.mktemp("material")
     rng = np.random.default_rng(0)
     for i in range(12):
@@ -38,7 +39,8 @@ def material(tmp_path_factory):
     return folder
 
 
-def tool(name: str, *words: object) -> str:
+def run_tool(name: str, *words: object) -> str:
+    """Run a program of tools/ and return what it prints."""
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / f"{name}.py", *map(str, words)], capture_output=True, text=True
     )
@@ -46,25 +48,26 @@ def tool(name: str, *words: object) -> str:
     return done.stdout
 
 
-def test_train_resume_export(material, tmp_path):
+@pytest.mark.slow
+def test_train_resume_and_export(material, tmp_path):
     out = tmp_path / "work"
     data = ["--photos", material / "photos", "--labelled", material / "classes", "--out", out, "--views", 1]
     teacher = ["--teacher", material / "teacher.safetensors"]
-    tool("train_compact", *teacher, *data, "--stage", "features", "--minutes-features", 0.02)
+    run_tool("train_compact", *teacher, *data, "--stage", "features", "--minutes-features", 0.02)
     first = torch.load(out / "features.pt", weights_only=True)["step"]
-    tool("train_compact", *teacher, *data, "--stage", "features", "--minutes-features", 0.05, "--resume")
+    run_tool("train_compact", *teacher, *data, "--stage", "features", "--minutes-features", 0.05, "--resume")
     assert torch.load(out / "features.pt", weights_only=True)["step"] > first > 0
-    tool("train_compact", *teacher, *data, "--stage", "classes", "--minutes-classes", 0.05)
+    run_tool("train_compact", *teacher, *data, "--stage", "classes", "--minutes-classes", 0.05)
     written = tmp_path / "weights.safetensors"
     words = ["--photos", material / "photos", "--names", material / "names.tsv", "--out", written]
-    assert "MB" in tool("export_compact", out / "classes.pt", *words)
+    assert "MB" in run_tool("export_compact", out / "classes.pt", *words)
     assert VGGFeatures(weights=written).available == layer_names("vgg19")
     with safe_open(written, framework="pt") as opened:
         assert json.loads(opened.metadata()["classes"]) == ["red", "blue"]
         assert opened.get_tensor("head.weight").shape == (2, 128)
 
 
-def test_folding_changes_nothing(monkeypatch):
+def test_folding_normalisation_into_convolutions_keeps_the_outputs(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "tools")
     from export_compact import fold, normalise
     from train_compact import MEAN, STD, Student
@@ -72,10 +75,10 @@ def test_folding_changes_nothing(monkeypatch):
     torch.manual_seed(0)
     student = Student(classes=3)
     photos = torch.rand(4, 3, 64, 64)
-    student.train()((photos - MEAN) / STD)  # statistics that are not 0 and 1
+    student.train()((photos - MEAN) / STD)  # running statistics other than 0 and 1
     student.eval()
     with torch.no_grad():
-        wanted = student((photos - MEAN) / STD)
+        expected = student((photos - MEAN) / STD)
         layers = fold(student)
         last = normalise(layers, photos)
     state = {}
@@ -83,6 +86,6 @@ def test_folding_changes_nothing(monkeypatch):
         state[f"features.{index}.weight"], state[f"features.{index}.bias"] = weight, bias
     network = VGGFeatures(weights=state, precision="float32")
     found = network(photos, ["relu1_1", "relu5_4"])
-    assert torch.allclose(found["relu5_4"] / last.view(1, -1, 1, 1), wanted["conv5_4"], atol=1e-3)
+    assert torch.allclose(found["relu5_4"] / last.view(1, -1, 1, 1), expected["conv5_4"], atol=1e-3)
     means = found["relu1_1"].mean((0, 2, 3))
     assert (means.sub(1).abs() < 1e-3).float().mean() > 0.9

@@ -1,8 +1,7 @@
-"""Training: it learns, it goes on exactly where it was killed, it counts what is broken, and two are like one."""
+"""Training: losses, exact resumption, several processes, broken photos, and errors."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import os
@@ -10,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -44,14 +45,22 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def config(folder, tmp_path):
     return TrainingConfig(
-        photos=str(folder / "photos"), styles=(str(folder / "stripes.png"),), output=str(tmp_path / "run"),
-        content_layers=("relu2_1",), style_layers=("relu1_1", "relu2_1"), width=4, blocks=1, size=32, style_size=48,
-        batch=2, steps=6, precision="float32", device="cpu", checkpoint_every=2, picture_every=0,
-    )  # fmt: skip
-
-
-def but(config, **changes):
-    return dataclasses.replace(config, **changes)
+        photos=str(folder / "photos"),
+        styles=(str(folder / "stripes.png"),),
+        output=str(tmp_path / "run"),
+        content_layers=("relu2_1",),
+        style_layers=("relu1_1", "relu2_1"),
+        width=4,
+        blocks=1,
+        size=32,
+        style_size=48,
+        batch=2,
+        steps=6,
+        precision="float32",
+        device="cpu",
+        checkpoint_every=2,
+        picture_every=0,
+    )
 
 
 def weights(net_or_path) -> dict[str, Tensor]:
@@ -59,35 +68,46 @@ def weights(net_or_path) -> dict[str, Tensor]:
     return net.state_dict()
 
 
-def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+def same_bits(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
-# --- it learns ----------------------------------------------------------------------------------------
+def write_config(config: TrainingConfig, path: Path) -> Path:
+    path.write_text(json.dumps(config.as_dict()), encoding="utf-8")
+    return path
 
 
-def test_the_loss_falls_and_the_network_is_written(config, tmp_path):
-    seen = []
-    net = train(but(config, steps=60, learning_rate=5e-3), callback=lambda r: seen.append((r.total, r.image.shape)))
-    totals = [total for total, _ in seen]
+def steps_in_checkpoint(folder: Path) -> int:
+    path = folder / CHECKPOINT
+    return torch.load(path, weights_only=True)["step"] if path.exists() else 0
+
+
+# --- losses -------------------------------------------------------------------------------------------
+
+
+def test_loss_falls_and_the_network_is_written(config, tmp_path):
+    calls = []
+    config = replace(config, steps=60, learning_rate=5e-3)
+    net = train(config, callback=lambda record: calls.append((record.total, record.image.shape)))
+    totals = [total for total, _ in calls]
     assert len(totals) == 60
-    assert seen[0][1][:2] == (1, 3)
+    assert calls[0][1][:2] == (1, 3)
     assert sum(totals[-5:]) < 0.4 * sum(totals[:5]), totals
     written = TransformerNet.load(tmp_path / "run" / "network.safetensors")
-    assert same(weights(written), weights(net))
+    assert same_bits(weights(written), weights(net))
     card = written.card
     assert card["steps"] == 60
     assert card["pictures"] == 120
     assert card["config"]["styles"] == ["stripes"]
     assert card["config"]["photos"] == 7
     assert math.isclose(sum(card["losses"].values()), sum(totals) / 60, rel_tol=1e-6)
-    assert str(tmp_path) not in json.dumps(card)  # nothing of the machine it was trained on
+    assert str(tmp_path) not in json.dumps(card)  # no path of the machine that trained it
 
 
-def test_the_identity_steps_learn_the_identity(config):
-    """Twenty steps of warm-up bring the output nearer to the photo, and the style only comes after them."""
+def test_identity_steps_learn_the_identity(config):
+    """They bring the output closer to the photo, without a style loss, which follows after them."""
     records = []
-    net = train(but(config, steps=60, identity_steps=60, learning_rate=1e-2), callback=records.append)
+    net = train(replace(config, steps=60, identity_steps=60, learning_rate=1e-2), callback=records.append)
     assert {r.note for r in records} == {"identity"}
     assert records[-1].style_total == 0
     assert records[-1].content_total < 0.5 * records[0].content_total
@@ -95,13 +115,13 @@ def test_the_identity_steps_learn_the_identity(config):
     fresh = TransformerNet(width=4, blocks=1)
     assert (net(photo) - photo).square().mean() < (fresh(photo) - photo).square().mean()
     mixed = []
-    train(but(config, steps=4, identity_steps=2), callback=mixed.append)
+    train(replace(config, steps=4, identity_steps=2), callback=mixed.append)
     assert [r.note for r in mixed] == ["identity", "identity", "", ""]
     assert mixed[2].style_total > 0
 
 
-def test_the_loss_is_each_photos_own(config):
-    """A batch of two pairs of photo and style has the losses of the two pairs one by one."""
+def test_losses_of_a_batch_are_those_of_its_pictures(config):
+    """A batch of two pairs of photo and style has the same losses as the two pairs alone."""
     from nstlib import Objective, VGGFeatures
 
     preset = config.loss_preset()
@@ -110,79 +130,79 @@ def test_the_loss_is_each_photos_own(config):
     styles = [torch.rand(1, 3, *size, generator=generator) for size in ((40, 48), (32, 64))]
     painted, photos = torch.rand(2, 3, 32, 32, generator=generator), torch.rand(2, 3, 32, 32, generator=generator)
     loss = PerceptualLoss(preset, features, styles)
-    found = loss(painted, photos, torch.tensor([1, 0])).sum(0)
+    found = loss(painted, photos, torch.tensor([1, 0])).sum(0)  # (N,)
     for i, style in enumerate(styles[::-1]):
         alone = Objective(preset, features, photos[i : i + 1], style)(painted[i : i + 1])
         assert torch.isclose(found[i], alone[0], rtol=1e-4)
 
 
-def test_the_preset_of_report_000_uses_means_not_sums(config):
-    """Row F2: the report writes a squared Frobenius norm; 1e10 goes with the mean, C^2 times smaller."""
-    preset = but(config, preset="pytorch_examples", content_layers=(), style_layers=()).loss_preset()
+def test_preset_of_report_000_uses_means_not_sums(config):
+    """Row F2 of docs/experiments.md: the report gives a sum of squares, but its weight 1e10 belongs to the mean."""
+    preset = replace(config, preset="pytorch_examples", content_layers=(), style_layers=()).loss_preset()
     assert (preset.content_weight, preset.style_weight) == (1e5, 1e10)
     assert list(preset.style_layers) == ["relu1_2", "relu2_2", "relu3_3", "relu4_3"]
     assert preset.style_reduction == "mean"
     assert preset.gram_divisor == "chw"
 
 
-# --- it goes on exactly -------------------------------------------------------------------------------
+# --- resuming and several processes -------------------------------------------------------------------
 
 
-def test_a_stop_and_a_resume_change_no_bit(config, tmp_path):
+def test_resume_after_a_stop_gives_the_same_bits(config, tmp_path):
     whole = train(config)
-    other = but(config, output=str(tmp_path / "other"))
-    seen = []
-    train(other, callback=lambda r: len(seen) < 2 and (seen.append(r) or True))  # False after the third
+    other = replace(config, output=str(tmp_path / "other"))
+    train(other, callback=lambda record: record.step < 3)  # False after the third step
     state = torch.load(tmp_path / "other" / CHECKPOINT, weights_only=True)
     assert state["step"] == 3
     assert len(state["records"]) == 3
     resumed = train(other, resume=True)
-    assert same(weights(whole), weights(resumed))
+    assert same_bits(weights(whole), weights(resumed))
     assert resumed.card["steps"] == 6
     with pytest.raises(SettingError, match="learning_rate = 0.001, not 0.01"):
-        train(but(other, learning_rate=0.01), resume=True)
+        train(replace(other, learning_rate=0.01), resume=True)
 
 
-def test_killed_at_any_moment_and_resumed_it_ends_with_the_same_bits(config, tmp_path):
-    """SIGKILL, twice, wherever the process happens to be; a checkpoint is always whole."""
-    config = but(config, steps=24, checkpoint_every=1, norm="conditional", identity_steps=3,
-                 styles=(config.styles[0], config.styles[0].replace("stripes", "bars")))  # fmt: skip
-    file = tmp_path / "config.json"
-    file.write_text(json.dumps(dataclasses.asdict(config)))
+@pytest.mark.slow
+def test_resume_after_sigkill_gives_the_same_bits(config, tmp_path):
+    """The process is killed twice, at an arbitrary moment; its checkpoint is always complete."""
+    config = replace(
+        config,
+        styles=(config.styles[0], config.styles[0].replace("stripes", "bars")),
+        norm="conditional",
+        steps=24,
+        identity_steps=3,
+        checkpoint_every=1,
+    )
+    file = write_config(config, tmp_path / "config.json")
     command = [sys.executable, "-m", "nstlib.cli", "train", "--quiet", "--config", str(file), "--output"]
     subprocess.run([*command, str(tmp_path / "whole")], check=True, env=ENV, capture_output=True)
     run, extra = tmp_path / "killed", []
     for goal in (5, 14):
         process = subprocess.Popen([*command, str(run), *extra], env=ENV, stdout=-3, stderr=-3)
         limit = time.monotonic() + 60
-        while time.monotonic() < limit and process.poll() is None and _step(run) < goal:
+        while time.monotonic() < limit and process.poll() is None and steps_in_checkpoint(run) < goal:
             time.sleep(0.003)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert goal <= _step(run) < 24
+        assert goal <= steps_in_checkpoint(run) < 24
         extra = ["--resume"]
     assert not (run / "network.safetensors").exists()
     subprocess.run([*command, str(run), "--resume"], check=True, env=ENV, capture_output=True)
-    assert same(weights(tmp_path / "whole" / "network.safetensors"), weights(run / "network.safetensors"))
+    assert same_bits(weights(tmp_path / "whole" / "network.safetensors"), weights(run / "network.safetensors"))
 
 
-def _step(run) -> int:
-    path = run / CHECKPOINT
-    return torch.load(path, weights_only=True)["step"] if path.exists() else 0
-
-
-def test_two_processes_are_one_with_the_doubled_batch(config, tmp_path):
-    """Accelerate's two processes see, together, what one sees with twice the batch, and step alike."""
-    one = but(config, batch=4, steps=4, decay="none", output=str(tmp_path / "one"))
-    two = but(config, batch=2, steps=4, decay="none", output=str(tmp_path / "two"))
-    alone = weights(train(one))
-    file = tmp_path / "two.json"
-    file.write_text(json.dumps(dataclasses.asdict(two)))
+@pytest.mark.slow
+@pytest.mark.network
+def test_two_processes_equal_one_with_twice_the_batch(config, tmp_path):
+    """With Accelerate, two processes see together the same crops and make nearly the same steps."""
+    one = replace(config, batch=4, steps=4, decay="none", output=str(tmp_path / "one"))
+    two = replace(config, batch=2, steps=4, decay="none", output=str(tmp_path / "two"))
+    with_one = weights(train(one))
+    file = write_config(two, tmp_path / "two.json")
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = subprocess.run(
-        [*launch, "-m", "nstlib.cli", "train", "--quiet", "--config", str(file)],
-        env={**ENV, "ACCELERATE_USE_CPU": "true"}, capture_output=True, text=True, timeout=180,
-    )  # fmt: skip
+    command = [*launch, "-m", "nstlib.cli", "train", "--quiet", "--config", str(file)]
+    environment = {**ENV, "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr[-2000:]
     net = TransformerNet.load(tmp_path / "two" / "network.safetensors")
     assert net.card["pictures"] == 16
@@ -193,43 +213,43 @@ def test_two_processes_are_one_with_the_doubled_batch(config, tmp_path):
     assert first == pytest.approx(second, rel=2e-3)
     assert first[0] == pytest.approx(second[0], rel=1e-5)
     torch.manual_seed(config.seed)
-    start, both = weights(TransformerNet(width=4, blocks=1)), weights(net)
-    # the median: where a gradient is next to nothing, Adam makes a whole step of its rounding
-    names = [k for k in alone if k.endswith("weight")]
-    moved = torch.cat([(alone[k] - start[k]).abs().flatten() for k in names]).median()
-    apart = torch.cat([(alone[k] - both[k]).abs().flatten() for k in names]).median()
-    assert moved > 5e-4
-    assert apart < 0.01 * moved, (apart, moved)
+    start, with_two = weights(TransformerNet(width=4, blocks=1)), weights(net)
+    # the median: where a gradient is close to zero, Adam scales its rounding error to a whole step
+    names = [k for k in with_one if k.endswith("weight")]
+    change = torch.cat([(with_one[k] - start[k]).abs().flatten() for k in names]).median()
+    difference = torch.cat([(with_one[k] - with_two[k]).abs().flatten() for k in names]).median()
+    assert change > 5e-4
+    assert difference < 0.01 * change, (difference, change)
 
 
-# --- what can be wrong --------------------------------------------------------------------------------
+# --- broken photos, losses that are not finite, settings -----------------------------------------------
 
 
-def test_broken_photos_are_left_out_and_counted(config, folder, tmp_path):
+def test_broken_photos_are_skipped_and_counted(config, folder, tmp_path):
     photos = tmp_path / "some"
     photos.mkdir()
     good = find_photos(folder / "photos")[0]
     (photos / "a.png").write_bytes(good.read_bytes())
     (photos / "b.png").write_bytes(good.read_bytes()[:300])
     (photos / "c.jpg").write_text("no picture")
-    (photos / "notes.txt").write_text("not looked at")
-    net = train(but(config, photos=str(photos), steps=8))
+    (photos / "notes.txt").write_text("ignored")
+    net = train(replace(config, photos=str(photos), steps=8))
     assert net.card["broken"] == 2
     assert net.card["config"]["photos"] == 3
     (photos / "a.png").unlink()
     with pytest.raises(ImageError, match="none of the photos can be read"):
-        train(but(config, photos=str(photos)))
+        train(replace(config, photos=str(photos)))
 
 
-def test_losses_that_are_not_finite_are_skipped_counted_and_end_it(config, monkeypatch):
+def test_steps_without_a_finite_loss_are_skipped_and_too_many_end_the_training(config, monkeypatch):
     calls = []
-    plain = PerceptualLoss.__call__
+    perceptual_loss = PerceptualLoss.__call__
 
-    def sometimes(self, *args):
+    def sometimes_nan(self, *args):
         calls.append(1)
-        return plain(self, *args) * (math.nan if len(calls) in bad else 1)
+        return perceptual_loss(self, *args) * (math.nan if len(calls) in bad else 1)
 
-    monkeypatch.setattr(PerceptualLoss, "__call__", sometimes)
+    monkeypatch.setattr(PerceptualLoss, "__call__", sometimes_nan)
     bad = {2, 3}
     records = []
     net = train(config, callback=records.append)
@@ -239,20 +259,19 @@ def test_losses_that_are_not_finite_are_skipped_counted_and_end_it(config, monke
     calls.clear()
     bad = set(range(3, 20))
     with pytest.raises(TrainingError, match="not finite 5 times in a row, up to step 7; use a smaller learning_rate"):
-        train(but(config, steps=20))
+        train(replace(config, steps=20))
 
 
-def test_crops_depend_on_their_number_alone(folder):
+def test_crops_depend_only_on_their_number_and_the_seed(folder):
     files = find_photos(folder / "photos")
     crops = Crops(files, 24, 0.5, 3, seed=1)
     first, again = crops[5], Crops(files, 24, 0.5, 3, seed=1)[5]
     assert torch.equal(first[0], again[0])
     assert first[1:] == again[1:]
     assert first[0].shape == (3, 24, 24)
-    assert not torch.equal(first[0], crops[5 + len(files)][0])  # the next epoch cuts elsewhere
+    assert not torch.equal(first[0], crops[5 + len(files)][0])  # another crop in the next epoch
     assert {crops[i][1] for i in range(30)} == {0, 1, 2}
-    samples = find_photos(folder / "photos", without=[files[2]])
-    assert len(samples) == len(files) - 1
+    assert len(find_photos(folder / "photos", without=[files[2]])) == len(files) - 1
 
 
 @pytest.mark.parametrize(
@@ -269,12 +288,12 @@ def test_crops_depend_on_their_number_alone(folder):
         ({"norm": "layer"}, "norm 'layer' is unknown"),
     ],
 )
-def test_settings_that_cannot_be_used_are_one_sentence(config, changes, message):
+def test_errors_for_settings(config, changes, message):
     with pytest.raises((SettingError, ImageError), match=message):
-        Trainer(but(config, **changes))
+        Trainer(replace(config, **changes))
 
 
-def test_a_configuration_from_a_file(tmp_path):
+def test_configuration_from_a_file(tmp_path):
     file = tmp_path / "a.toml"
     file.write_text('photos = "p"\nstyles = ["a", "b"]\nlearning_rate = 1\nsteps = 7\n')
     config = TrainingConfig.from_file(file, steps=9, seed=None)
@@ -291,7 +310,7 @@ def test_a_configuration_from_a_file(tmp_path):
         TrainingConfig.from_file(tmp_path / "b.json")
 
 
-def test_resuming_without_or_with_a_broken_checkpoint(config, tmp_path):
+def test_errors_for_a_missing_or_damaged_checkpoint(config, tmp_path):
     with pytest.raises(SettingError, match="no checkpoint"):
         train(config, resume=True)
     (tmp_path / "run").mkdir()
@@ -300,10 +319,10 @@ def test_resuming_without_or_with_a_broken_checkpoint(config, tmp_path):
         train(config, resume=True)
 
 
-def test_a_training_can_start_from_a_network(config, tmp_path):
+def test_training_can_start_from_a_network(config, tmp_path):
     first = train(config)
     path = first.save(tmp_path / "first.safetensors")
-    went_on = train(but(config, start=str(path), steps=1, learning_rate=1e-6, output=str(tmp_path / "on")))
-    assert max((weights(first)[k] - v).abs().max() for k, v in weights(went_on).items()) < 1e-5
+    continued = train(replace(config, start=str(path), steps=1, learning_rate=1e-6, output=str(tmp_path / "on")))
+    assert max((weights(first)[k] - v).abs().max() for k, v in weights(continued).items()) < 1e-5
     with pytest.raises(SettingError, match="holds another network"):
-        train(but(config, start=str(path), width=6, output=str(tmp_path / "no")))
+        train(replace(config, start=str(path), width=6, output=str(tmp_path / "no")))

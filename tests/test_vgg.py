@@ -1,4 +1,4 @@
-"""Features against a plain loop over convolutions, and the weights' errors."""
+"""Activations and gradients compared with plain PyTorch, precision, and loading of weights."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from nstlib import (
 )
 
 
-def plain(state: dict, arch: str, images: torch.Tensor, pooling: str = "max") -> dict[str, torch.Tensor]:
-    """Every layer of a VGG, written out."""
+def plain_vgg(state: dict, arch: str, images: torch.Tensor, pooling: str = "max") -> dict[str, torch.Tensor]:
+    """Return the activations of every layer, from a plain loop."""
     mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
     std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
     x, out = (images - mean) / std, {}
@@ -47,21 +47,21 @@ def test_all_layers_in_one_pass(arch, pooling):
     state, images = narrow_state(arch), torch.rand(2, 3, 48, 32)
     network = VGGFeatures(arch, state, pooling=pooling, precision="float32")
     names = layer_names(arch)
-    found, wanted = network(images, names), plain(state, arch, images, pooling)
+    found, expected = network(images, names), plain_vgg(state, arch, images, pooling)
     assert list(found) == names
-    for name in names:  # among them conv and relu of the same layer: nothing may be overwritten
-        assert torch.allclose(found[name], wanted[name], atol=1e-4), name
+    for name in names:  # including conv and relu of the same layer, of which neither may be overwritten
+        assert torch.allclose(found[name], expected[name], atol=1e-4), name
         assert found[name].shape[1] == network.channels(name)
 
 
-def test_names_count_as_torchvision_does():
+def test_layer_names_are_in_the_order_of_torchvision():
     names = layer_names("vgg19")
     assert len(names) == 37
     assert names.index("conv4_2") == 21
     assert layer_names("vgg16").index("conv4_3") == 21
 
 
-def test_the_pass_ends_behind_the_last_layer(state, monkeypatch):
+def test_forward_pass_ends_after_the_deepest_layer(state, monkeypatch):
     network, calls = VGGFeatures(weights=state), []
     for name, conv in network.convs.items():
         conv.register_forward_hook(lambda *_, name=name: calls.append(name))
@@ -69,7 +69,7 @@ def test_the_pass_ends_behind_the_last_layer(state, monkeypatch):
     assert calls == ["conv1_1", "conv1_2", "conv2_1"]
 
 
-def test_gradient_reaches_the_picture_and_not_the_weights(state):
+def test_gradients_flow_to_the_images_and_not_to_the_parameters(state):
     images = torch.rand(1, 3, 32, 32, requires_grad=True)
     network = VGGFeatures(weights=state)
     network(images, ["relu4_2"])["relu4_2"].float().sum().backward()
@@ -78,67 +78,72 @@ def test_gradient_reaches_the_picture_and_not_the_weights(state):
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max"])
-def test_gradients_are_those_of_pytorchs_own_layers(state, pooling):
-    """Of the whole network with odd sizes, on which a pooling leaves a row out, in float64; and once more by steps."""
+def test_gradients_equal_those_of_pytorch_layers(state, pooling):
+    """In float64, at odd sizes, where a pooling drops a row; first and second derivatives also numerically."""
     network = VGGFeatures(weights=state, pooling=pooling).double()
     network.dtype = torch.float64
     pool = nn.AvgPool2d(2) if pooling == "avg" else nn.MaxPool2d(2)
-    plain = nn.Sequential()
+    sequential = nn.Sequential()
     for name in layer_names()[: layer_names().index("relu4_2") + 1]:
-        plain.append(network.convs[name] if name.startswith("conv") else pool if name.startswith("pool") else nn.ReLU())
+        if name.startswith("conv"):
+            sequential.append(network.convs[name])
+        else:
+            sequential.append(pool if name.startswith("pool") else nn.ReLU())
     images = torch.rand(2, 3, 37, 43, dtype=torch.float64, requires_grad=True)
-    weights = None
-    answers = []
-    for found in (network(images, ["relu4_2"])["relu4_2"], plain(images * network.input_scale - network.input_offset)):
-        weights = torch.rand_like(found) if weights is None else weights
-        answers.append((found, *torch.autograd.grad((weights * found.square()).sum(), images)))
-    for ours, torchs in zip(*answers):
-        assert torch.allclose(ours, torchs, rtol=1e-9, atol=1e-12)
+    found = network(images, ["relu4_2"])["relu4_2"]
+    expected = sequential(images * network.input_scale - network.input_offset)
+    weights = torch.rand_like(found)
+    gradient, expected_gradient = (
+        torch.autograd.grad((weights * features.square()).sum(), images)[0] for features in (found, expected)
+    )
+    assert torch.allclose(found, expected, rtol=1e-9, atol=1e-12)
+    assert torch.allclose(gradient, expected_gradient, rtol=1e-9, atol=1e-12)
     small = images[:1, :, :9, :9].detach().requires_grad_()
     assert torch.autograd.gradcheck(lambda x: network(x, ["conv2_1"])["conv2_1"], small, eps=1e-7)
     assert torch.autograd.gradgradcheck(lambda x: network(x, ["pool1"])["pool1"].square(), small[..., :4, :4], eps=1e-7)
 
 
-def test_layers_come_in_the_networks_order(state):
-    network, wanted = VGGFeatures(weights=state), ["relu3_1", "conv1_1", "pool2", "relu1_1"]
-    found = dict(network.iter_features(torch.rand(1, 3, 32, 32), wanted))
-    assert list(found) == ["conv1_1", "relu1_1", "pool2", "relu3_1"]
-    assert list(network(torch.rand(1, 3, 32, 32), wanted)) == wanted
+def test_order_of_layers(state):
+    """``iter_features`` yields them in the order of the network, ``forward`` returns them in the order asked for."""
+    network, layers = VGGFeatures(weights=state), ["relu3_1", "conv1_1", "pool2", "relu1_1"]
+    found = [name for name, _ in network.iter_features(torch.rand(1, 3, 32, 32), layers)]
+    assert found == ["conv1_1", "relu1_1", "pool2", "relu3_1"]
+    assert list(network(torch.rand(1, 3, 32, 32), layers)) == layers
 
 
-def test_values_are_exact_as_far_as_asked():
-    """In bfloat16 the early layers are float32, rounded at the end: as good as bfloat16 can be."""
+def test_activations_are_float32_rounded_to_bfloat16_until_the_chosen_layer():
+    """In bfloat16 the first layers compute in float32, and only their results are rounded."""
     images = vgg._dead_leaves(64)
     exact = VGGFeatures(weights="compact", precision="float32")(images, ["relu2_2", "relu3_4"])
-    for last, near in (("conv3_4", True), ("conv1_1", False)):
+    for last, equal in (("conv3_4", True), ("conv1_1", False)):
         network = VGGFeatures(weights="compact", precision="bfloat16", float32_until=last)
         assert network.convs["conv1_1"].weight.dtype == torch.float32
         assert network.convs["conv4_1"].weight.dtype == torch.bfloat16
         for name, found in network(images, ["relu2_2", "relu3_4"]).items():
             assert found.dtype == torch.bfloat16
-            assert torch.equal(found, exact[name].bfloat16()) is near, (last, name)
+            assert torch.equal(found, exact[name].bfloat16()) is equal, (last, name)
     with pytest.raises(LayerError, match="conv2_2"):
         VGGFeatures(weights="compact", float32_until="relu9_9")
 
 
 def test_bfloat16_is_close_to_float32():
     images = vgg._dead_leaves(96)
-    grads = []
+    gradients = []
     for precision in ("float32", "bfloat16"):
         x = images.clone().requires_grad_()
         found = VGGFeatures(weights="compact", pooling="avg", precision=precision)(x, ["relu3_1"])["relu3_1"]
         assert found.dtype == getattr(torch, precision)
         found.float().square().mean().backward()
-        grads.append(x.grad)
-    assert F.cosine_similarity(*(g.flatten() for g in grads), dim=0) > 0.999
-    assert abs(grads[1].norm() / grads[0].norm() - 1) < 0.02
+        gradients.append(x.grad)
+    assert F.cosine_similarity(*(g.flatten() for g in gradients), dim=0) > 0.999
+    assert abs(gradients[1].norm() / gradients[0].norm() - 1) < 0.02
 
 
 def test_rescaled_average_pooling_keeps_the_size_of_activations():
-    picture = vgg._dead_leaves(160, seed=1)  # not the one that it is measured on
+    picture = vgg._dead_leaves(160, seed=1)  # another picture than the one that sets the gain
 
-    def means(**kind):
-        network = VGGFeatures(weights="compact", precision="float32", **kind)
+    def means(**settings):
+        network = VGGFeatures(weights="compact", precision="float32", **settings)
         return torch.stack([f.mean() for f in network(picture, ["relu2_1", "relu3_1", "relu4_1"]).values()])
 
     reference = means(pooling="max")
@@ -148,12 +153,12 @@ def test_rescaled_average_pooling_keeps_the_size_of_activations():
 
 
 @pytest.mark.parametrize(("wrong", "right"), [("relu4-2", "relu4_2"), ("Conv1_1", "conv1_1"), ("pool6", "pool5")])
-def test_unknown_names_get_the_nearest(state, wrong, right):
+def test_errors_for_unknown_layers_suggest_the_nearest_name(state, wrong, right):
     with pytest.raises(LayerError, match=f"did you mean '{right}'"):
         VGGFeatures(weights=state)(torch.rand(1, 3, 32, 32), [wrong])
 
 
-def test_a_file_with_the_first_layers_only(tmp_path, state):
+def test_files_may_hold_the_first_layers_only(tmp_path, state):
     first = {k: v for k, v in state.items() if int(k.split(".")[1]) <= 16}
     save_file(first, tmp_path / "w.safetensors")
     network = VGGFeatures(weights=tmp_path / "w.safetensors")
@@ -163,7 +168,7 @@ def test_a_file_with_the_first_layers_only(tmp_path, state):
         network(torch.rand(1, 3, 32, 32), ["relu4_2"])
 
 
-def test_pth_files_are_read_without_running_code(tmp_path, state):
+def test_pth_files_are_read_without_executing_code(tmp_path, state):
     torch.save(state, tmp_path / "w.pth")
     assert VGGFeatures(weights=tmp_path / "w.pth").available[-1] == "pool5"
     torch.save({"features.0.weight": io.StringIO("code")}, tmp_path / "bad.pth")
@@ -178,25 +183,25 @@ FIVE_BY_FIVE = {"features.0.weight": torch.zeros(4, 3, 5, 5), "features.0.bias":
     ("weights", "words"),
     [("nowhere.safetensors", "do not exist"), ({}, "features.0.weight"), (FIVE_BY_FIVE, "another network")],
 )
-def test_weights_that_do_not_fit(weights, words):
+def test_errors_for_weights_that_do_not_fit(weights, words):
     with pytest.raises(WeightsError, match=words):
         VGGFeatures(weights=weights)
 
 
 @pytest.mark.parametrize("arch", ["vgg16", "vgg19"])
-def test_imagenet_weights_go_through_torchvision(monkeypatch, arch):
-    """The real loading code with a state dict of torchvision's keys and, for the features, shapes."""
+def test_imagenet_weights_are_loaded_with_torchvision(monkeypatch, arch):
+    """The real loading code, with a random state dict that has the keys and shapes of torchvision's."""
     entry = pretrained.imagenet_entry(arch)
-    asked = {}
+    arguments = {}
 
-    def fake(self, *args, **kwargs):
-        asked.update(kwargs, url=self.url)
+    def get_state_dict(self, *args, **kwargs):
+        arguments.update(kwargs, url=self.url)
         return {**pretrained.random_state(arch), "classifier.0.weight": torch.zeros(1, 1)}
 
-    monkeypatch.setattr(type(entry), "get_state_dict", fake)
+    monkeypatch.setattr(type(entry), "get_state_dict", get_state_dict)
     network = VGGFeatures(arch, "imagenet", precision="float32")
-    assert asked["check_hash"] is True
-    assert arch in asked["url"]
+    assert arguments["check_hash"] is True
+    assert arch in arguments["url"]
     import torchvision
 
     with torch.device("meta"):
@@ -205,7 +210,7 @@ def test_imagenet_weights_go_through_torchvision(monkeypatch, arch):
     assert [tuple(p.shape) for p in network.convs.parameters()] == shapes
 
 
-def test_imagenet_that_cannot_be_fetched_names_compact(monkeypatch):
+def test_error_for_a_failed_download_suggests_the_compact_weights(monkeypatch):
     entry = pretrained.imagenet_entry("vgg19")
 
     def fail(self, *args, **kwargs):
@@ -216,7 +221,7 @@ def test_imagenet_that_cannot_be_fetched_names_compact(monkeypatch):
         VGGFeatures(weights="imagenet")
 
 
-def test_the_profile_alone_decides_the_default(monkeypatch):
+def test_default_weights_depend_on_the_profile_only(monkeypatch):
     for profile, weights in (("smoke", "compact"), ("cpu", "compact"), ("gpu", "imagenet")):
         monkeypatch.setenv("NST_PROFILE", profile)
         assert default_weights() == weights
@@ -224,14 +229,14 @@ def test_the_profile_alone_decides_the_default(monkeypatch):
     assert default_weights() == "compact"
 
 
-def test_pictures_that_are_too_small(state):
+def test_error_for_pictures_that_are_too_small(state):
     with pytest.raises(ImageError, match="at least 16 pixels"):
         VGGFeatures(weights=state)(torch.rand(1, 3, 15, 40), ["relu5_1"])
     assert VGGFeatures(weights=state)(torch.rand(1, 3, 16, 40), ["relu5_1"])["relu5_1"].shape[2:] == (1, 2)
 
 
-def test_classify_names_the_classes_of_the_compact_head(photo):
-    answer = classify(photo, weights="compact", top=3)
-    assert len(answer) == 3
-    assert all(isinstance(name, str) and 0 < p < 1 for name, p in answer)
-    assert answer[0][1] >= answer[1][1]
+def test_classify_returns_the_likeliest_classes(photo):
+    predictions = classify(photo, weights="compact", top=3)
+    assert len(predictions) == 3
+    assert all(isinstance(name, str) and 0 < probability < 1 for name, probability in predictions)
+    assert predictions[0][1] >= predictions[1][1]

@@ -1,17 +1,17 @@
-"""Build the notebooks of the course from their sources, execute them, and prove that they agree.
+"""Build the course's notebooks from their sources, execute them, and check that both agree.
 
     python tools/build_notebooks.py [NAMES...] [--profile cpu] [--check] [--no-execute] [--force]
 
-A lesson has one source, ``notebooks/source/NN_name.py``, in jupytext's percent format, and becomes two
-notebooks: ``notebooks/NN_name.ipynb`` for the student, ``notebooks/solved/NN_name.ipynb`` with everything
-filled in. Both are executed, each in its own folder. A source looks like this:
+A lesson has one source, ``notebooks/source/NN_name.py``, in jupytext's percent format. It becomes two notebooks:
+``notebooks/NN_name.ipynb`` for the student, and ``notebooks/solved/NN_name.ipynb`` with the solutions. Both are
+executed, each in its own folder. A source looks like this:
 
     # %% [markdown]
     # # NN · The title
     #
     # *Question*: What does this lesson answer?
     #
-    # *Time*: 30 minutes; and whatever else there is to say about it.
+    # *Time*: 30 minutes; further remarks may follow.
 
     # %% tags=["exercise"]
     def gram(features):
@@ -26,14 +26,13 @@ filled in. Both are executed, each in its own folder. A source looks like this:
     check.gram(gram)
 
 - The first cell is markdown: the title, then the lines *Question* and *Time*, which README's table shows too.
-- In a cell tagged "exercise", what stands between ``# SOLUTION`` and ``# END SOLUTION`` is the student's to
-  write: their copy has one line ``...  # your code here`` there, or the text of the ``# STUDENT:`` lines.
-- Cells (code or markdown) tagged "solution-only" or "student-only" go to that copy alone.
-- The builder adds the badges, the set-up cell (behind the title) and a last cell that sums up the checks.
+- In a cell tagged "exercise", the student writes the part between ``# SOLUTION`` and ``# END SOLUTION``. In the
+  student's copy it is replaced by the line ``...  # your code here``, or by the text of the ``# STUDENT:`` lines.
+- Cells (code or markdown) tagged "solution-only" or "student-only" are in that copy only.
+- The builder adds the badges, the set-up cell (after the title) and a last cell with a summary of the checks.
 
-A notebook whose source has not changed is left alone (--force builds it all the same). The notebook records
-the hash of its source, so that --check can tell without executing anything whether all is as it should be.
-To run all notebooks as tests:
+A notebook whose source has not changed is not built again, except with --force. The notebook stores the hash of its
+source, so --check finds outdated notebooks without executing anything. To run all notebooks as tests:
 
     NST_PROFILE=smoke pytest -p no:cacheprovider --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
         notebooks/*.ipynb notebooks/solved/*.ipynb
@@ -62,34 +61,37 @@ from PIL import Image
 from setup_cell import ROOT, read_address
 
 MAX_BYTES = 1_500_000
-"""A notebook larger than this does not show on GitHub and loads slowly on Colab."""
+"""GitHub does not display a larger notebook, and Colab loads it slowly."""
 
 JPEG_QUALITY = 85
 LIVE = "(live: run this cell to use it)"
-WORDS = ("text/plain", "text/html", "text/markdown")
+"""Stands in a notebook for a widget, which works only with a kernel."""
+
+TEXT_TYPES = ("text/plain", "text/html", "text/markdown")
 KERNEL_CONFIG = """\
 c.InlineBackend.figure_formats = {"jpeg"}
 c.InteractiveShell.colors = "nocolor"
 c.InlineBackend.print_figure_kwargs = {"bbox_inches": "tight", "pil_kwargs": {"quality": 85}}
 """
-NOISE = (
-    (re.compile(re.escape(f"{ROOT}{os.sep}")), ""),  # nobody's folders belong in a notebook
+UNSTABLE = (
+    (re.compile(re.escape(f"{ROOT}{os.sep}")), ""),  # folders of the machine that built it
     (re.compile(r"\S*/ipykernel_\d+/\d+\.py"), "<cell>"),
     (re.compile(r" at 0x[0-9a-f]{6,}"), ""),
-    (re.compile(r"^.*\d+%\|.*\[.*\](\n|$)", re.MULTILINE), ""),  # progress bars, frozen somewhere
+    (re.compile(r"^.*\d+%\|.*\[.*\](\n|$)", re.MULTILINE), ""),  # progress bars
 )
+"""Text of outputs that differs between runs or machines, as (pattern, replacement)."""
 
 
 def execute(notebook: NotebookNode, folder: Path, profile: str, timeout: int) -> None:
-    """Run all cells in order in a fresh kernel of this very interpreter, with ``folder`` as its directory.
+    """Run all cells in order in a fresh kernel of this interpreter, with ``folder`` as its working directory.
 
-    Raises CellExecutionError for the first cell that raises.
+    Raises CellExecutionError if a cell raises.
     """
-    with tempfile.TemporaryDirectory() as ipython_folder:  # nobody's own IPython settings may show in the course
+    with tempfile.TemporaryDirectory() as ipython_folder:  # instead of the user's own IPython settings
         config = Path(ipython_folder, "profile_default", "ipython_kernel_config.py")
         config.parent.mkdir()
         config.write_text(f"c = get_config()\n{KERNEL_CONFIG}", encoding="utf-8")
-        # without folders to search, the only kernel known is the interpreter that we run in
+        # without folders to search, the only kernel is the one of the interpreter that runs this program
         manager = KernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
         client = NotebookClient(
             notebook,
@@ -104,24 +106,24 @@ def execute(notebook: NotebookNode, folder: Path, profile: str, timeout: int) ->
 
 
 def tidy(notebook: NotebookNode) -> None:
-    """Keep of every output one representation, pictures as JPEG, and nothing that differs from run to run."""
+    """Keep one representation of every output, pictures as JPEG, and remove what differs from run to run."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if _tidy_output(output)]
-    # nbclient writes the kernel's version there, which changes with every machine
+    # nbclient writes the kernel's version there, which differs between machines
     notebook.metadata.language_info = {"name": "python"}
     notebook.metadata.pop("widgets", None)
 
 
 def _tidy_output(output: NotebookNode) -> bool:
-    """Tidy one output in place; False if nothing of it is worth keeping."""
+    """Tidy one output in place; return whether to keep it."""
     if output.output_type == "stream":
-        output.text = _quiet(output.text)
+        output.text = _without_unstable(output.text)
         return bool(output.text)
     data = output.get("data", {})
-    # a widget needs its kernel: stored, it would show as an error, and its own text is a page of settings
+    # a stored widget would be displayed as an error, because it needs its kernel; its text is a page of settings
     if data.pop("application/vnd.jupyter.widget-view+json", None) is not None:
-        if not _quiet(data.get("text/plain", "")).strip():
+        if not _without_unstable(data.get("text/plain", "")).strip():
             return False  # a progress bar
         data["text/plain"] = LIVE
     png = data.pop("image/png", None)
@@ -131,15 +133,15 @@ def _tidy_output(output: NotebookNode) -> bool:
         output.metadata.update({"image/jpeg": sizes} if sizes else {})
     if "image/jpeg" in data:
         data.pop("image/svg+xml", None)
-    for kind in WORDS:
-        if kind in data:
-            data[kind] = _quiet(data[kind])
+    for text_type in TEXT_TYPES:
+        if text_type in data:
+            data[text_type] = _without_unstable(data[text_type])
     return True
 
 
-def _quiet(text: str) -> str:
-    for pattern, instead in NOISE:
-        text = pattern.sub(instead, text)
+def _without_unstable(text: str) -> str:
+    for pattern, replacement in UNSTABLE:
+        text = pattern.sub(replacement, text)
     return text
 
 
@@ -152,17 +154,17 @@ def _as_jpeg(png: str) -> str:
 
 
 def outputs_text(cell: NotebookNode) -> str:
-    """All that a cell's outputs say in words."""
+    """Return the text of all outputs of a cell."""
     texts = []
     for output in cell.get("outputs", []):
         data = output.get("data", {})
-        texts += [output.get("text", ""), *(data.get(kind, "") for kind in WORDS)]
+        texts += [output.get("text", ""), *(data.get(text_type, "") for text_type in TEXT_TYPES)]
         texts += output.get("traceback", [])
     return "\n".join(texts)
 
 
 def problems(lesson: Lesson, kind: str, address: str, profile: str = "cpu") -> list[str]:
-    """What is wrong with one notebook, a line each: is it what its source gives, and did it run in order?"""
+    """Return what is wrong with one notebook: where it differs from its source, and whether it ran in order."""
     path = lesson.notebook(kind)
     label = path.relative_to(lesson.path.parent.parent.parent).as_posix()
     if not path.is_file():
@@ -171,60 +173,78 @@ def problems(lesson: Lesson, kind: str, address: str, profile: str = "cpu") -> l
         notebook = nbformat.read(path, as_version=4)
     except (ValueError, KeyError, nbformat.ValidationError) as error:
         return [f"{label}: cannot be read ({error}); build it again"]
-    wanted = make_copy(lesson, kind, address, profile)
     found: list[str] = []
     if path.stat().st_size > MAX_BYTES:
         found.append(_too_large(notebook, path.stat().st_size))
+    found += _differences(notebook, make_copy(lesson, kind, address, profile))
+    found += _execution_problems(notebook)
+    if kind == "student":
+        found += _leaks(notebook, secrets(lesson))
+    return [f"{label}: {problem}" for problem in found]
+
+
+def _differences(notebook: NotebookNode, wanted: NotebookNode) -> list[str]:
+    """Return where a notebook differs from the one that its source gives now."""
+    found = []
     if notebook.metadata.get("nst", {}) != wanted.metadata.nst:
         found.append("the source, the profile or the builder has changed since it was built; build it again")
     if len(notebook.cells) != len(wanted.cells):
         found.append(f"it has {len(notebook.cells)} cells and its source gives {len(wanted.cells)}; build it again")
-    for i, (cell, want) in enumerate(zip(notebook.cells, wanted.cells), start=1):
+    for number, (cell, want) in enumerate(zip(notebook.cells, wanted.cells), start=1):
         if (cell.cell_type, cell.source) != (want.cell_type, want.source):
-            stamped = {"badges", "setup"} & {*want.metadata.get("tags", [])}
-            cure = "run tools/stamp_address.py" if stamped else "change the source, then build it again"
-            found.append(f"cell {i} is not what the source gives; {cure}")
-    found += [f"cell {i}: {what}" for i, what in _ran_badly(notebook)]
-    if kind == "student":
-        for i, cell in enumerate(notebook.cells, start=1):
-            shown = f"{cell.source}\n{outputs_text(cell)}"
-            leaks = [line for line in secrets(lesson) if line in shown]
-            found += [f"cell {i} tells the student a line of a solution: {line!r}" for line in leaks]
-    return [f"{label}: {what}" for what in found]
+            contains_address = {"badges", "setup"} & {*want.metadata.get("tags", [])}
+            cure = "run tools/stamp_address.py" if contains_address else "change the source, then build it again"
+            found.append(f"cell {number} is not what the source gives; {cure}")
+    return found
 
 
-def _ran_badly(notebook: NotebookNode) -> list[tuple[int, str]]:
+def _execution_problems(notebook: NotebookNode) -> list[str]:
+    """Return code cells that were not executed in order, or whose outputs may not be stored."""
     found = []
-    code = [(i, cell) for i, cell in enumerate(notebook.cells, start=1) if cell.cell_type == "code"]
-    for turn, (i, cell) in enumerate(code, start=1):
-        if cell.execution_count != turn:
-            found.append((i, f"did not run in order: execution count {cell.execution_count}, not {turn}"))
+    code = [(number, cell) for number, cell in enumerate(notebook.cells, start=1) if cell.cell_type == "code"]
+    for count, (number, cell) in enumerate(code, start=1):
+        if cell.execution_count != count:
+            found.append(f"cell {number}: did not run in order: execution count {cell.execution_count}, not {count}")
         if any(output.output_type == "error" for output in cell.outputs):
-            found.append((i, "has an error in its output"))
+            found.append(f"cell {number}: has an error in its output")
         if any("image/png" in output.get("data", {}) for output in cell.outputs):
-            found.append((i, "holds a PNG; pictures are JPEG here"))
+            found.append(f"cell {number}: holds a PNG; pictures are JPEG here")
+    return found
+
+
+def _leaks(notebook: NotebookNode, hidden_lines: list[str]) -> list[str]:
+    """Return where the student's copy shows a line of a solution."""
+    found = []
+    for number, cell in enumerate(notebook.cells, start=1):
+        shown = f"{cell.source}\n{outputs_text(cell)}"
+        leaks = [line for line in hidden_lines if line in shown]
+        found += [f"cell {number} tells the student a line of a solution: {line!r}" for line in leaks]
     return found
 
 
 def _too_large(notebook: NotebookNode, size: int) -> str:
-    weights = {i: len(str(cell.get("outputs", ""))) for i, cell in enumerate(notebook.cells, start=1)}
-    worst = max(weights, key=weights.__getitem__)
+    """Return a sentence about a notebook that is too large, with its largest cell."""
+    sizes = {number: len(str(cell.get("outputs", ""))) for number, cell in enumerate(notebook.cells, start=1)}
+    largest = max(sizes, key=sizes.__getitem__)
     return (
         f"{size / 1e6:.2f} MB, more than the {MAX_BYTES / 1e6:.1f} MB that a notebook may have; show fewer "
-        f"or smaller pictures (cell {worst} alone holds {weights[worst] / 1e6:.2f} MB)"
+        f"or smaller pictures (cell {largest} alone holds {sizes[largest] / 1e6:.2f} MB)"
     )
 
 
 def strays(folder: Path) -> list[str]:
-    """Notebooks that no source gives."""
+    """Return a message for every notebook that has no source."""
     known = {lesson.notebook(kind) for lesson in find_lessons(folder) for kind in KINDS}
-    there = [*folder.glob("*.ipynb"), *folder.glob("solved/*.ipynb")]
-    label = "{}: has no source in notebooks/source; remove it or write one"
-    return [label.format(path.relative_to(folder.parent).as_posix()) for path in sorted(there) if path not in known]
+    existing = sorted([*folder.glob("*.ipynb"), *folder.glob("solved/*.ipynb")])
+    return [
+        f"{path.relative_to(folder.parent).as_posix()}: has no source in notebooks/source; remove it or write one"
+        for path in existing
+        if path not in known
+    ]
 
 
 def check(folder: Path, address: str, profile: str = "cpu") -> list[str]:
-    """All problems of all notebooks of a folder."""
+    """Return the problems of all notebooks of a folder."""
     found = []
     for lesson in find_lessons(folder):
         try:
@@ -235,7 +255,10 @@ def check(folder: Path, address: str, profile: str = "cpu") -> list[str]:
 
 
 def build(lesson: Lesson, kind: str, address: str, profile: str = "cpu", run: bool = True, timeout: int = 1800) -> Path:
-    """Make one notebook, execute it and write it. Raises SourceError, or what the execution raised."""
+    """Make, execute and write one notebook; return its path.
+
+    Raises SourceError if the source cannot be used or the notebook is too large, or the error of the execution.
+    """
     notebook = make_copy(lesson, kind, address, profile)
     path = lesson.notebook(kind)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -250,24 +273,26 @@ def build(lesson: Lesson, kind: str, address: str, profile: str = "cpu", run: bo
 
 
 def choose(names: list[str], lessons: list[Lesson]) -> list[Lesson]:
-    """The lessons named, by name or number; all if none is named."""
+    """Return the lessons with these names or numbers; all if no name is given."""
     chosen = [lesson for lesson in lessons if not names or lesson.name in names or lesson.name[:2] in names]
     known = {lesson.name for lesson in chosen} | {lesson.name[:2] for lesson in chosen}
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise SourceError(f"no lesson is called {', '.join(unknown)}; there are {', '.join(x.name for x in lessons)}.")
+        existing = ", ".join(lesson.name for lesson in lessons)
+        raise SourceError(f"no lesson is called {', '.join(unknown)}; there are {existing}.")
     return chosen
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description="Build and execute the course's notebooks from notebooks/source.")
-    parser.add_argument("names", nargs="*", help="lessons, as 02_gram or 02; all if left out")
-    parser.add_argument("--profile", default="cpu", choices=("smoke", "cpu", "gpu"), help="the profile to run at")
-    parser.add_argument("--check", action="store_true", help="execute nothing; say what is wrong with what is there")
+    parser.add_argument("names", nargs="*", help="lessons, such as 02_gram or 02; default: all")
+    parser.add_argument("--profile", default="cpu", choices=("smoke", "cpu", "gpu"), help="the profile to run with")
+    parser.add_argument("--check", action="store_true", help="list outdated or faulty notebooks; execute nothing")
     parser.add_argument("--no-execute", action="store_true", help="write the notebooks without outputs")
-    parser.add_argument("--force", action="store_true", help="build also what has not changed")
+    parser.add_argument("--force", action="store_true", help="also build lessons that have not changed")
     parser.add_argument("--timeout", type=int, default=1800, help="seconds that one cell may take")
-    parser.add_argument("--folder", type=Path, default=ROOT / "notebooks", help="the folder that holds source/")
+    parser.add_argument("--folder", type=Path, default=ROOT / "notebooks", help="the folder that contains source/")
     options = parser.parse_args(argv)
     folder, address = options.folder.resolve(), read_address()
     if options.check:
@@ -286,17 +311,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _build_one(lesson: Lesson, kind: str, address: str, options: argparse.Namespace) -> bool:
+    """Build one notebook unless it is up to date; return whether it is now without problems."""
     label = f"{lesson.name} ({kind})"
     if not options.force and not problems(lesson, kind, address, options.profile):
         print(f"{label}: unchanged")
         return True
-    start = time.monotonic()
+    started = time.monotonic()
     try:
         path = build(lesson, kind, address, options.profile, not options.no_execute, options.timeout)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         print(f"{label}: a cell failed\n{error}", file=sys.stderr)
         return False
-    print(f"{label}: built in {time.monotonic() - start:.0f} s, {path.stat().st_size / 1e6:.2f} MB")
+    print(f"{label}: built in {time.monotonic() - started:.0f} s, {path.stat().st_size / 1e6:.2f} MB")
     found = [] if options.no_execute else problems(lesson, kind, address, options.profile)
     print("".join(f"{line}\n" for line in found), file=sys.stderr, end="")
     return not found

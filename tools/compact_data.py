@@ -1,9 +1,9 @@
-"""Pictures for training the compact extractor: folders or zip files, kept in memory as bytes.
+"""Pictures for training the compact extractor, read from folders or zip files and kept in memory.
 
-Three kinds of batch come out of here, all float images in [0, 1] of shape (N, 3, H, W):
-crops of photos at a random scale, labelled thumbnails, and "foreign" versions of both. The last
-are what a picture looks like on its way from noise to a painting; a network that was only ever
-shown photos answers such pictures wrongly, and the optimiser finds that out at once.
+There are three kinds of batch, all float images in [0, 1] of shape (N, 3, H, W): crops of photos at a random scale,
+labelled thumbnails, and degraded versions of both. Degraded pictures look like the pictures that an optimizer passes
+through on its way from noise to a painting. A network trained on photos only has wrong activations for such pictures,
+and the optimizer exploits that at once.
 """
 
 from __future__ import annotations
@@ -18,38 +18,40 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+from nstlib.images import PICTURE_SUFFIXES
 
 
 def read_pictures(sources: list[Path]) -> list[tuple[str, np.ndarray]]:
-    """(name, uint8 array (H, W, 3)) of every picture in the folders and zip files, sorted by name."""
+    """Return (name, uint8 array (H, W, 3)) of every picture in the folders and zip files, sorted by name."""
     found: list[tuple[str, np.ndarray]] = []
     for source in sources:
         if source.suffix == ".zip":
             with zipfile.ZipFile(source) as archive:
-                names = [n for n in archive.namelist() if Path(n).suffix.lower() in SUFFIXES]
-                blobs = ((n, archive.read(n)) for n in names)
-                found += [(n, _decode(b)) for n, b in blobs]
+                names = [name for name in archive.namelist() if Path(name).suffix.lower() in PICTURE_SUFFIXES]
+                found += [(name, _decode(archive.read(name))) for name in names]
         else:
-            paths = [p for p in sorted(source.rglob("*")) if p.suffix.lower() in SUFFIXES]
-            found += [(str(p.relative_to(source)), _decode(p.read_bytes())) for p in paths]
+            paths = [path for path in sorted(source.rglob("*")) if path.suffix.lower() in PICTURE_SUFFIXES]
+            found += [(str(path.relative_to(source)), _decode(path.read_bytes())) for path in paths]
     if not found:
         raise SystemExit(f"no picture found in {', '.join(map(str, sources))}")
     return sorted(found, key=lambda item: item[0])
 
 
-def _decode(blob: bytes) -> np.ndarray:
-    return np.array(Image.open(io.BytesIO(blob)).convert("RGB"))
+def _decode(data: bytes) -> np.ndarray:
+    return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
 class Labelled:
-    """Thumbnails of one size in folders named by class, every tenth of them held out."""
+    """Thumbnails of one size, in folders named by class; a random tenth is held out.
+
+    ``images`` and ``held_images`` are uint8 (N, 3, H, W); ``labels`` and ``held_labels``, (N,), index ``classes``.
+    """
 
     def __init__(self, sources: list[Path], hold_out: int = 10) -> None:
         pictures = read_pictures(sources)
         self.classes = sorted({Path(name).parts[0] for name, _ in pictures})
-        index = {c: i for i, c in enumerate(self.classes)}
-        images = torch.from_numpy(np.stack([a for _, a in pictures])).permute(0, 3, 1, 2)
+        index = {name: i for i, name in enumerate(self.classes)}
+        images = torch.from_numpy(np.stack([array for _, array in pictures])).permute(0, 3, 1, 2)  # (N, 3, H, W)
         labels = torch.tensor([index[Path(name).parts[0]] for name, _ in pictures])
         order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
         held = order[: len(order) // hold_out]
@@ -59,21 +61,22 @@ class Labelled:
 
 
 class Photos:
-    """Random crops of photos at random scales."""
+    """Random crops of photos at random scales; ``hold_out`` photos are kept apart in ``held``."""
 
     def __init__(self, sources: list[Path], hold_out: int = 10) -> None:
-        pictures = [a for _, a in read_pictures(sources)]
+        pictures = [array for _, array in read_pictures(sources)]
         step = max(2, len(pictures) // hold_out)
         self.held = pictures[::step][:hold_out]
-        self.images = [a for i, a in enumerate(pictures) if i % step or i // step >= hold_out]
+        self.images = [array for i, array in enumerate(pictures) if i % step or i // step >= hold_out]
 
     def crops(self, count: int, size: int, rng: np.random.Generator) -> Tensor:
+        """Return ``count`` square crops, (count, 3, size, size) in [0, 1], half of them mirrored."""
         out = []
         for _ in range(count):
-            a = self.images[rng.integers(len(self.images))]
-            side = int(np.clip(size / rng.uniform(0.4, 1.3), 16, min(a.shape[:2])))
-            y, x = rng.integers(a.shape[0] - side + 1), rng.integers(a.shape[1] - side + 1)
-            crop = torch.from_numpy(a[y : y + side, x : x + side]).permute(2, 0, 1)[None].float() / 255
+            photo = self.images[rng.integers(len(self.images))]
+            side = int(np.clip(size / rng.uniform(0.4, 1.3), 16, min(photo.shape[:2])))
+            y, x = rng.integers(photo.shape[0] - side + 1), rng.integers(photo.shape[1] - side + 1)
+            crop = torch.from_numpy(photo[y : y + side, x : x + side]).permute(2, 0, 1)[None].float() / 255
             if rng.random() < 0.5:
                 crop = crop.flip(3)
             out.append(F.interpolate(crop, (size, size), mode="bicubic", antialias=True))
@@ -81,28 +84,29 @@ class Photos:
 
 
 def shake_colours(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Another exposure, contrast, colour cast and flip for every picture."""
-    n = len(images)
-
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return torch.from_numpy(rng.uniform(low, high, (n, *shape, 1, 1)).astype(np.float32))
-
-    images = torch.where(uniform(0, 1, 1) < 0.5, images.flip(3), images)
+    """Change exposure, contrast, colour cast and saturation of every picture at random; mirror half of them."""
+    images = torch.where(_uniform(rng, 0, 1, (len(images), 1)) < 0.5, images.flip(3), images)
     mean = images.mean((1, 2, 3), keepdim=True)
-    images = (images - mean) * uniform(0.6, 1.5, 1) + mean + uniform(-0.15, 0.15, 1)
-    images = images * uniform(0.8, 1.2, 3)
+    contrast, exposure = _uniform(rng, 0.6, 1.5, (len(images), 1)), _uniform(rng, -0.15, 0.15, (len(images), 1))
+    images = (images - mean) * contrast + mean + exposure
+    images = images * _uniform(rng, 0.8, 1.2, (len(images), 3))
     grey = images.mean(1, keepdim=True)
-    return (grey + (images - grey) * uniform(0.4, 1.9, 1)).clamp(0, 1)
+    return (grey + (images - grey) * _uniform(rng, 0.4, 1.9, (len(images), 1))).clamp(0, 1)
 
 
-def make_foreign(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Noise at one or several scales, grids, posters and blends on half of the pictures."""
+def _uniform(rng: np.random.Generator, low: float, high: float, shape: tuple[int, int]) -> Tensor:
+    """Return uniform random factors (N, C, 1, 1) for pictures (N, C, H, W)."""
+    return torch.from_numpy(rng.uniform(low, high, (*shape, 1, 1)).astype(np.float32))
+
+
+def degrade(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """Add noise at one or several scales, grids, few colours or other pictures to half of the pictures."""
     images = images.clone()
     h, w = images.shape[2:]
     for i in range(len(images)):
         kind = rng.integers(12)
         strength = float(rng.uniform(0.03, 0.6))
-        if kind == 0:  # white noise over a photo
+        if kind == 0:  # white noise
             images[i] += strength * torch.from_numpy(rng.standard_normal((3, h, w)).astype(np.float32))
         elif kind == 1:  # noise at a coarser scale, grey or in colour
             k = 2 ** rng.integers(1, 5)
@@ -112,13 +116,13 @@ def make_foreign(images: Tensor, rng: np.random.Generator) -> Tensor:
         elif kind == 2:  # towards uniform noise
             noise = torch.from_numpy(rng.random((3, h, w), dtype=np.float32))
             images[i] += strength * 1.6 * (noise - images[i])
-        elif kind == 3:  # a grid at the scale of pixels, as pooling leaves behind
+        elif kind == 3:  # a grid with a period of 2 or 4 pixels, as pooling produces it
             k = int(rng.choice([2, 4]))
             tile = torch.from_numpy(rng.standard_normal((3, k, k)).astype(np.float32))
             images[i] += strength * 0.5 * tile.repeat(1, -(-h // k), -(-w // k))[:, :h, :w]
-        elif kind == 4:  # another picture shines through
+        elif kind == 4:  # a blend with another picture
             images[i] += strength * (images[rng.integers(len(images))] - images[i])
-        elif kind == 5:  # few, hard colours
+        elif kind == 5:  # few colours
             levels = int(rng.integers(2, 6))
             images[i] = (images[i] * levels).round() / levels
     return images.clamp(0, 1)

@@ -1,5 +1,6 @@
-"""From a lesson's source to its two copies, the student's and the solved one. The format of a source
-is described in build_notebooks.py; nothing is executed here.
+"""Make the two copies of a lesson from its source: the student's and the solved one.
+
+build_notebooks.py describes the format of a source. Nothing is executed here.
 """
 
 from __future__ import annotations
@@ -15,40 +16,44 @@ from nbformat import NotebookNode
 from setup_cell import badges, setup_cell
 
 BUILDER_VERSION = "2"
-"""Part of every notebook's hash: raise it when the same source would give another notebook."""
+"""Part of every notebook's hash; increase it when the same source would give a different notebook."""
 
 KINDS = ("student", "solved")
-YOUR_TURN = "...  # your code here"
+PLACEHOLDER = "...  # your code here"
 LAST_CELL = {"student": "course.check.summary()", "solved": "course.check.require_all()"}
-LEAST_SECRET = 12
-"""A solution's lines up to this length are too common to tell anything."""
+
+LONGEST_COMMON_LINE = 12
+"""Lines of a solution up to this length may occur elsewhere by coincidence; they do not count as secret."""
 
 
 class SourceError(Exception):
-    """A source that cannot become a notebook; the message names the file and says what to change."""
+    """A source cannot become a notebook; the message names the file and says what to change."""
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """One source file: NN_name.py in the folder ``source``."""
+    """A source file, NN_name.py in the folder ``source``."""
 
     path: Path
 
     @property
     def name(self) -> str:
+        """Name of the lesson, NN_name."""
         return self.path.stem
 
     @property
     def digest(self) -> str:
-        """The hash of all that this lesson's notebooks depend on, except for the address."""
+        """Hash of everything that this lesson's notebooks depend on, except the repository's address."""
         text = self.path.read_text(encoding="utf-8")
         return hashlib.sha256(f"{BUILDER_VERSION}\n{text}".encode()).hexdigest()
 
     def notebook(self, kind: str) -> Path:
+        """Return the path of the student's or the solved notebook."""
         folder = self.path.parent.parent
         return (folder if kind == "student" else folder / "solved") / f"{self.name}.ipynb"
 
     def cells(self) -> list[NotebookNode]:
+        """Return the cells of the source. Raises SourceError if the first one has no title."""
         cells = jupytext.read(self.path, fmt="py:percent").cells
         if not cells or cells[0].cell_type != "markdown" or not cells[0].source.startswith("# "):
             raise SourceError(f"{self.path.name}: the first cell must be markdown that begins with '# ' and the title.")
@@ -56,12 +61,12 @@ class Lesson:
 
 
 def find_lessons(folder: Path) -> list[Lesson]:
-    """All sources of a notebooks folder, in their order."""
+    """Return the lessons of a notebooks folder, in order."""
     return [Lesson(path) for path in sorted((folder / "source").glob("*.py"))]
 
 
 def header(lesson: Lesson) -> dict[str, str]:
-    """Number, title, question and time of a lesson, from its first cell."""
+    """Return number, title, question and time of a lesson, from its first cell."""
     text = lesson.cells()[0].source
     title = text.splitlines()[0].removeprefix("# ")
     found = {"number": lesson.name[:2], "title": re.sub(r"^\d\d\W+", "", title).strip()}
@@ -70,33 +75,36 @@ def header(lesson: Lesson) -> dict[str, str]:
         if line is None:
             raise SourceError(f"{lesson.path.name}: the first cell has no line that begins with '*{key}* '; add it.")
         found[key.lower()] = line[1].strip()
-    found["time"] = re.split("[.;,]", found["time"])[0]  # a lesson may say more than fits into a table
+    found["time"] = re.split("[.;,]", found["time"])[0]  # the table has no room for the remarks that may follow
     return found
 
 
 def split_exercise(code: str, where: str = "the cell") -> tuple[str, str, list[str]]:
-    """The student's code, the solved code, and the lines that the student must not see."""
+    """Split the code of a cell into the student's code, the solved code, and the lines hidden from the student.
+
+    Raises SourceError, which names ``where``, if the marks of a solution do not match.
+    """
     student: list[str] = []
     solved: list[str] = []
     secret: list[str] = []
-    instead: list[str] = []
-    indent: str | None = None  # of the block that we are in
+    replacement: list[str] = []
+    indent: str | None = None  # of the solution that the current line belongs to
     for line in code.splitlines():
         mark = line.strip()
         if mark == "# SOLUTION":
             if indent is not None:
                 raise SourceError(f"{where}: '# SOLUTION' within a solution; close the first with '# END SOLUTION'.")
-            indent, instead = line[: len(line) - len(line.lstrip())], []
+            indent, replacement = line[: len(line) - len(line.lstrip())], []
         elif mark == "# END SOLUTION":
             if indent is None:
                 raise SourceError(f"{where}: '# END SOLUTION' without '# SOLUTION' before it.")
-            student += [indent + text for text in instead or [YOUR_TURN]]
+            student += [indent + text for text in replacement or [PLACEHOLDER]]
             indent = None
         elif indent is None:
             student.append(line)
             solved.append(line)
         elif mark.startswith("# STUDENT:"):
-            instead.append(mark.removeprefix("# STUDENT:").removeprefix(" "))
+            replacement.append(mark.removeprefix("# STUDENT:").removeprefix(" "))
         else:
             solved.append(line)
             secret.append(mark)
@@ -106,43 +114,51 @@ def split_exercise(code: str, where: str = "the cell") -> tuple[str, str, list[s
 
 
 def secrets(lesson: Lesson) -> list[str]:
-    """Lines of a lesson's solutions that must stand nowhere in the student's copy."""
+    """Return the lines of a lesson's solutions that must not appear anywhere in the student's copy."""
     lines = [line for cell in lesson.cells() if cell.cell_type == "code" for line in split_exercise(cell.source)[2]]
-    return [line for line in dict.fromkeys(lines) if len(line) > LEAST_SECRET]
+    return [line for line in dict.fromkeys(lines) if len(line) > LONGEST_COMMON_LINE]
 
 
 def make_copy(lesson: Lesson, kind: str, address: str, profile: str = "cpu") -> NotebookNode:
-    """The student's or the solved notebook, not executed."""
-    inside = lesson.notebook(kind).relative_to(lesson.path.parent.parent.parent).as_posix()
-    cells = [_cell("markdown", badges(address, inside), ["badges"])]
-    for i, cell in enumerate(lesson.cells(), start=1):
-        tags = list(cell.metadata.get("tags", []))
-        where = f"{lesson.path.name}, cell {i}"
-        text = cell.source
-        if cell.cell_type == "code":
-            student, solved, secret = split_exercise(text, where)
-            whole = {"student-only", "solution-only"} & {*tags}  # an exercise may also be two cells
-            if bool(secret) != ("exercise" in tags) and not whole:
-                raise SourceError(f"{where}: a solution and the tag 'exercise' go together; one of them is missing.")
-            text = student if kind == "student" else solved
-        if ("solution-only" if kind == "student" else "student-only") not in tags:
-            cells.append(_cell(cell.cell_type, text, tags))
-        if i == 1:
-            cells.append(_cell("code", setup_cell(address), ["setup"]))
-    cells.append(_cell("code", LAST_CELL[kind], ["summary"]))
+    """Return the student's or the solved notebook, not executed."""
+    digest = lesson.digest
+    path = lesson.notebook(kind).relative_to(lesson.path.parent.parent.parent).as_posix()
+    cells = [_make_cell("markdown", badges(address, path), ["badges"])]
+    for number, source_cell in enumerate(lesson.cells(), start=1):
+        cell = _copy_cell(source_cell, kind, where=f"{lesson.path.name}, cell {number}")
+        if cell is not None:
+            cells.append(cell)
+        if number == 1:
+            cells.append(_make_cell("code", setup_cell(address), ["setup"]))
+    cells.append(_make_cell("code", LAST_CELL[kind], ["summary"]))
     for i, cell in enumerate(cells):
-        cell.id = hashlib.sha256(f"{lesson.digest}{i}".encode()).hexdigest()[:12]
+        cell.id = hashlib.sha256(f"{digest}{i}".encode()).hexdigest()[:12]
     notebook = nbformat.v4.new_notebook(cells=cells)
     notebook.metadata.update(
         kernelspec={"display_name": "Python 3", "language": "python", "name": "python3"},
         language_info={"name": "python"},
-        nst={"source_sha256": lesson.digest, "kind": kind, "profile": profile},
+        nst={"source_sha256": digest, "kind": kind, "profile": profile},
     )
     return notebook
 
 
-def _cell(kind: str, text: str, tags: list[str]) -> NotebookNode:
+def _copy_cell(cell: NotebookNode, kind: str, where: str) -> NotebookNode | None:
+    """Return a cell of the source as the copy contains it, or None if it belongs to the other copy only."""
+    tags = list(cell.metadata.get("tags", []))
+    text = cell.source
+    if cell.cell_type == "code":
+        student, solved, secret = split_exercise(text, where)
+        in_one_copy = {"student-only", "solution-only"} & {*tags}  # an exercise may also be written as two cells
+        if bool(secret) != ("exercise" in tags) and not in_one_copy:
+            raise SourceError(f"{where}: a solution and the tag 'exercise' go together; one of them is missing.")
+        text = student if kind == "student" else solved
+    if ("solution-only" if kind == "student" else "student-only") in tags:
+        return None
+    return _make_cell(cell.cell_type, text, tags)
+
+
+def _make_cell(kind: str, text: str, tags: list[str]) -> NotebookNode:
     new = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}.get(kind)
     if new is None:
-        raise SourceError(f"a cell of the kind {kind!r} has no place in a lesson; use markdown or code.")
+        raise SourceError(f"a lesson cannot contain a cell of the kind {kind!r}; use markdown or code.")
     return new(text, metadata={"tags": tags} if tags else {})

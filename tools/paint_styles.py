@@ -4,7 +4,7 @@
     python tools/paint_styles.py                  # all of them
     python tools/paint_styles.py nocturne --size 480 --out /tmp
 
-A picture is a pure function of its name, size and seed: painting it twice gives
+A picture is a pure function of its name, size and seed: painting it twice produces
 the same bytes.  Nothing is read, sampled or traced from any existing picture.
 """
 
@@ -22,7 +22,6 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-#: name of the picture -> (its seed, its title)
 PICTURES: dict[str, tuple[int, str]] = {
     "nocturne": (11, "River valley at night, in swirling impasto strokes"),
     "waves": (7, "Breaking waves, a woodblock print"),
@@ -33,11 +32,13 @@ PICTURES: dict[str, tuple[int, str]] = {
     "golden": (13, "A tree of spirals, gold leaf and enamel"),
     "autumn": (3, "Birches in October, palette knife"),
 }
+"""Seed and title of each picture, by name."""
+
 LIMIT_BYTES = 390_000
 
 
 def paint(name: str, size: int = 960, seed: int | None = None) -> np.ndarray:
-    """The picture ``name`` as an array (height, width, 3) of bytes.
+    """Paint the picture ``name``; return it as an array (height, width, 3) of bytes.
 
     ``size`` is the long side in pixels; ``seed`` defaults to the picture's own.
     """
@@ -46,7 +47,7 @@ def paint(name: str, size: int = 960, seed: int | None = None) -> np.ndarray:
 
 
 def encode(pixels: np.ndarray, limit: int = LIMIT_BYTES) -> tuple[bytes, int]:
-    """JPEG bytes at the best quality (95 down to 82) that stays under ``limit``."""
+    """Return a picture as JPEG bytes, with the best quality from 95 to 82 that stays under ``limit``, and the quality."""
     for quality in range(95, 81, -1):
         stream = io.BytesIO()
         Image.fromarray(pixels).save(stream, "JPEG", quality=quality, optimize=True, subsampling=2)
@@ -56,13 +57,13 @@ def encode(pixels: np.ndarray, limit: int = LIMIT_BYTES) -> tuple[bytes, int]:
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="default: all")
-    parser.add_argument("--out", type=Path, default=Path("data/styles"))
+    parser.add_argument("names", nargs="*", metavar="NAME", help="pictures; default: all")
+    parser.add_argument("--out", type=Path, default=Path("data/styles"), help="folder of the files")
     parser.add_argument("--size", type=int, default=960, help="long side in pixels")
-    parser.add_argument("--seed", type=int, help="another seed, for another painting")
-    parser.add_argument("--png", action="store_true", help="write PNG, no JPEG loss")
+    parser.add_argument("--seed", type=int, help="another seed paints another picture")
+    parser.add_argument("--png", action="store_true", help="write PNG, without the losses of JPEG")
     parser.add_argument("--list", action="store_true", help="list the pictures")
     arguments = parser.parse_args()
     if arguments.list:
@@ -74,7 +75,7 @@ def main() -> None:
             parser.error(f"no picture {name!r}; there are: {', '.join(PICTURES)}")
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name in arguments.names or PICTURES:
-        start = time.perf_counter()
+        started = time.perf_counter()
         pixels = paint(name, arguments.size, arguments.seed)
         if arguments.png:
             path = arguments.out / f"{name}.png"
@@ -85,7 +86,7 @@ def main() -> None:
             data, quality = encode(pixels)
             path.write_bytes(data)
             note = f"{len(data) / 1000:.0f} kB, quality {quality}"
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - started
         print(f"{path}: {pixels.shape[1]} x {pixels.shape[0]}, {note}, {seconds:.1f} s")
 
 

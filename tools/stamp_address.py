@@ -1,13 +1,13 @@
-"""Write the repository's address into everything that carries it.
+"""Write the repository's address into every file that contains it.
 
-    python tools/stamp_address.py                                  # what pyproject.toml says, everywhere
-    python tools/stamp_address.py https://github.com/OWNER/REPO    # a new address, pyproject.toml included
-    python tools/stamp_address.py --check                          # say what does not agree; change nothing
+    python tools/stamp_address.py                                  # the address in pyproject.toml, everywhere
+    python tools/stamp_address.py https://github.com/OWNER/REPO    # a new address, in pyproject.toml too
+    python tools/stamp_address.py --check                          # list the files that differ; change nothing
 
-The address is one setting, ``[project.urls] Repository`` in pyproject.toml. From it come the badges and the
-set-up cell of every notebook and the lesson table of README.md (between ``<!-- lessons -->`` and
-``<!-- /lessons -->``). A new address replaces the old one in the rest of the Markdown files too. Outputs of
-the notebooks stay as they are: nothing is executed.
+The address is set in one place, ``[project.urls] Repository`` in pyproject.toml. From it come the badges and the
+set-up cell of every notebook, and the lesson table of README.md (between ``<!-- lessons -->`` and
+``<!-- /lessons -->``). A new address also replaces the old one in CITATION.cff and in the Markdown files of the
+repository's folder and of docs/. The outputs of the notebooks do not change, because nothing is executed.
 """
 
 from __future__ import annotations
@@ -24,19 +24,21 @@ BEGIN, END = "<!-- lessons -->", "<!-- /lessons -->"
 
 
 def lesson_table(folder: Path, address: str) -> str:
-    """README's table, a row for every lesson that exists; nothing if there is none."""
-    rows = ["| | Lesson | Question | Time | Open |", "|---|---|---|---|---|"]
+    """Return README's table with a row for every lesson, or "" if there is no lesson."""
+    rows = []
     for lesson in find_lessons(folder):
         about = {key: text.replace("|", "\\|") for key, text in header(lesson).items()}
         student, solved = (lesson.notebook(kind).relative_to(folder.parent).as_posix() for kind in KINDS)
         title = f"[{about['title']}]({student}) ([solved]({solved}))"
         row = [about["number"], title, about["question"], about["time"], badges(address, student)]
-        rows.append(f"| {' | '.join(row)} |")
-    return "".join(f"{row}\n" for row in rows) if len(rows) > 2 else ""
+        rows.append(f"| {' | '.join(row)} |\n")
+    if not rows:
+        return ""
+    return "".join(["| | Lesson | Question | Time | Open |\n", "|---|---|---|---|---|\n", *rows])
 
 
 def stamped_readme(text: str, folder: Path, address: str) -> str:
-    """README's text with the lesson table as it should be. Raises SourceError if it has no place for one."""
+    """Return README's text with an up-to-date lesson table. Raises SourceError if its marks are missing."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
@@ -45,7 +47,7 @@ def stamped_readme(text: str, folder: Path, address: str) -> str:
 
 
 def stamped_notebook(text: str, path: str, address: str) -> str:
-    """A notebook's text with its badges and set-up cell as they should be; nothing else changes."""
+    """Return a notebook's text with up-to-date badges and set-up cell; nothing else changes."""
     notebook = nbformat.reads(text, as_version=4)
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
@@ -57,33 +59,34 @@ def stamped_notebook(text: str, path: str, address: str) -> str:
 
 
 def wanted(root: Path, address: str) -> dict[Path, str]:
-    """Every file that carries the address, with the text that it should have."""
+    """Return README.md and every notebook with the text that each should have."""
     folder = root / "notebooks"
     readme = root / "README.md"
     texts = {readme: stamped_readme(readme.read_text(encoding="utf-8"), folder, address)}
     for lesson in find_lessons(folder):
         for path in map(lesson.notebook, KINDS):
-            if path.is_file():  # a missing one is the builder's to report
-                place = path.relative_to(root).as_posix()
-                texts[path] = stamped_notebook(path.read_text(encoding="utf-8"), place, address)
+            if path.is_file():  # build_notebooks.py reports the missing ones
+                relative = path.relative_to(root).as_posix()
+                texts[path] = stamped_notebook(path.read_text(encoding="utf-8"), relative, address)
     return texts
 
 
 def move(root: Path, old: str, new: str) -> None:
-    """Replace the old address in pyproject.toml and in the Markdown files."""
+    """Replace the old address in pyproject.toml, CITATION.cff, and the Markdown files of the root and of docs/."""
     pyproject = root / "pyproject.toml"
     text = pyproject.read_text(encoding="utf-8")
     pyproject.write_text(SETTING.sub(f'Repository = "{new}"', text), encoding="utf-8")
-    owner_repo = [address.removeprefix("https://github.com/") for address in (old, new)]
-    for path in [*root.glob("*.md"), *root.glob("docs/**/*.md")]:
+    old_name, new_name = (address.removeprefix("https://github.com/") for address in (old, new))
+    for path in [*root.glob("CITATION.cff"), *root.glob("*.md"), *root.glob("docs/**/*.md")]:
         text = path.read_text(encoding="utf-8")
-        path.write_text(text.replace(*owner_repo), encoding="utf-8")
+        path.write_text(text.replace(old_name, new_name), encoding="utf-8")
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Write the repository's address into notebooks and README.md.")
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(description="Write the repository's address into every file that contains it.")
     parser.add_argument("address", nargs="?", help="a new address, https://github.com/OWNER/REPO")
-    parser.add_argument("--check", action="store_true", help="change nothing; say what does not agree")
+    parser.add_argument("--check", action="store_true", help="list the files that differ; change nothing")
     parser.add_argument("--root", type=Path, default=ROOT, help="the repository's folder")
     options = parser.parse_args(argv)
     root = options.root.resolve()
@@ -98,12 +101,12 @@ def main(argv: list[str] | None = None) -> int:
     except (SourceError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    stale = [path for path, text in texts.items() if path.read_text(encoding="utf-8") != text]
+    outdated = [path for path, text in texts.items() if path.read_text(encoding="utf-8") != text]
     if options.check:
-        for path in stale:
+        for path in outdated:
             print(f"{path.relative_to(root).as_posix()}: out of step; run tools/stamp_address.py")
-        return 1 if stale else 0
-    for path in stale:
+        return 1 if outdated else 0
+    for path in outdated:
         path.write_text(texts[path], encoding="utf-8")
         print(f"stamped {path.relative_to(root).as_posix()}")
     return 0

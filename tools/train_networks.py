@@ -1,13 +1,15 @@
-"""Train the networks that come with the package, one stage at a time, and put them there.
+"""Train the networks that come with the package, one stage at a time, and put them into the package.
 
-    python tools/train_networks.py many   --photos PHOTOS --paintings PAINTINGS --work WORK
-    python tools/train_networks.py slim waves ...       (from the network of all styles)
-    python tools/train_networks.py full waves ...
-    python tools/train_networks.py publish many waves ...
+    python tools/train_networks.py many --photos PHOTOS --paintings PAINTINGS --work WORK
+    python tools/train_networks.py slim NAME ...            (each starts from the network of all styles)
+    python tools/train_networks.py full NAME ...
+    python tools/train_networks.py publish NAME=FILE ...
 
-PHOTOS is a folder of photos, PAINTINGS one with the five paintings of ``PAINTINGS`` as .jpg. With --teacher FILE
-the layers that FILE holds of the real VGG-19 judge, and the compact extractor those above. Each stage can be
-interrupted; --resume goes on. On one core: many about an hour and a quarter, a slim one 6 minutes.
+PHOTOS is a folder of photos. PAINTINGS is a folder with the five paintings of ``PAINTINGS`` below, as .jpg. NAME is a
+style, such as waves. FILE is the network that a training wrote, such as WORK/waves_slim_2/network.safetensors. With
+--teacher FILE, the last stage of slim and full networks uses the layers of the real VGG-19 that FILE contains, and the
+compact extractor for the later ones. Each stage can be interrupted; --resume continues it. On one core, many takes
+about an hour and a quarter, and slim 6 minutes per style.
 """
 
 from __future__ import annotations
@@ -16,22 +18,24 @@ import argparse
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
 from nstlib import TransformerNet, VGGFeatures
 from nstlib.data import gallery
-from nstlib.feedforward.training import train
 from nstlib.feedforward.config import TrainingConfig
+from nstlib.feedforward.training import train
 
 ROOT = Path(__file__).resolve().parent.parent
 NETWORKS = ROOT / "nstlib" / "weights" / "networks"
 OWN = ("autumn", "cubist", "golden", "hatching", "nocturne", "pointillist", "stained_glass", "waves")
 PAINTINGS = ("cafe_terrace", "great_wave", "shipwreck", "starry_night", "the_scream")
+ALL_STYLES = (*OWN, *PAINTINGS)
 
 COMMON = {"style_size": 448, "batch": 4, "compile": True, "checkpoint_every": 250, "picture_every": 500}
-STAGES = {
-    # small crops first: five times as many steps an hour, and the strokes are there all the same
+STAGES: dict[str, tuple[dict[str, Any], ...]] = {
+    # small crops first: they allow five times as many steps per hour, and the strokes develop all the same
     "many": (
         {"norm": "conditional", "width": 16, "size": 144, "crop": 0.35, "steps": 9000, "identity_steps": 100},
         {"norm": "conditional", "width": 16, "size": 192, "crop": 0.45, "steps": 8000, "content_weight": 900.0},
@@ -48,8 +52,8 @@ STAGES = {
 }
 
 
-class Both(nn.Module):
-    """Two extractors as one: the first for the layers that its weights reach, the second for the others."""
+class CombinedFeatures(nn.Module):
+    """Two extractors as one: the first for the layers that its weights reach, the second for all later layers."""
 
     def __init__(self, first: VGGFeatures, second: VGGFeatures) -> None:
         super().__init__()
@@ -57,65 +61,75 @@ class Both(nn.Module):
         self.weights_name = "VGG-19 up to conv3_4, compact above"
 
     def forward(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """Return the activations of ``layers``; see ``VGGFeatures.forward``."""
         layers = list(layers)
-        low = [n for n in layers if n in self.first.available]
-        high = [n for n in layers if n not in low]
+        low = [name for name in layers if name in self.first.available]
+        high = [name for name in layers if name not in low]
         found = {**(self.first(images, low) if low else {}), **(self.second(images, high) if high else {})}
-        return {n: found[n] for n in layers}
+        return {name: found[name] for name in layers}
 
     def iter_features(self, images: Tensor, layers: Iterable[str]) -> Iterable[tuple[str, Tensor]]:
+        """Return (name, activation) pairs; see ``VGGFeatures.iter_features``."""
         return self(images, layers).items()
 
-    def channels(self, layer: str) -> int:
-        return (self.first if layer in self.first.available else self.second).channels(layer)
 
-
-def pictures(styles: Iterable[str], paintings: str) -> tuple[str, ...]:
-    """Where the style pictures lie."""
+def style_files(styles: Iterable[str], paintings: str) -> tuple[str, ...]:
+    """Return the paths of the style pictures."""
     folder = gallery.styles_folder()
-    return tuple(str(Path(paintings, f"{s}.jpg") if s in PAINTINGS else next(folder.glob(f"{s}.*"))) for s in styles)
+    files = []
+    for style in styles:
+        file = Path(paintings, f"{style}.jpg") if style in PAINTINGS else next(folder.glob(f"{style}.*"))
+        files.append(str(file))
+    return tuple(files)
+
+
+def stage_folder(work: Path, kind: str, name: str, number: int) -> Path:
+    """Return the output folder of a stage, counted from 1."""
+    return work / (f"many_{number}" if kind == "many" else f"{name}_{kind}_{number}")
+
+
+def write_start(args: argparse.Namespace, name: str) -> Path:
+    """Write one style of the network of all styles as a network of its own, for a slim one to start from."""
+    work = Path(args.work)
+    many = TransformerNet.load(
+        args.start or stage_folder(work, "many", "", len(STAGES["many"])) / "network.safetensors"
+    )
+    single = many.single(ALL_STYLES.index(name))
+    single.card = many.card
+    return single.save(work / f"{name}_start.safetensors")
 
 
 def run(args: argparse.Namespace, kind: str, name: str) -> TransformerNet:
-    """All stages of one network that are not finished yet."""
-    work, start = Path(args.work), ""
-    if kind == "slim":
-        many = TransformerNet.load(args.start or work / f"many_{len(STAGES['many'])}" / "network.safetensors")
-        row = [*OWN, *PAINTINGS].index(name)
-        one = many.single(row)
-        one.card = many.card
-        start = str(one.save(work / f"{name}_start.safetensors"))
-    styles = (*OWN, *PAINTINGS) if kind == "many" else (name,)
+    """Run all stages of one network that are not finished yet; return the network."""
+    start = str(write_start(args, name)) if kind == "slim" else ""
+    styles = ALL_STYLES if kind == "many" else (name,)
     net = None
     for number, stage in enumerate(STAGES[kind], start=1):
-        output = work / f"{name}_{kind}_{number}" if kind != "many" else work / f"many_{number}"
-        last = number == len(STAGES[kind])
-        both = None
-        if args.teacher and last and kind != "many":
-            both = Both(*(VGGFeatures(weights=w, pooling="avg") for w in (args.teacher, "compact")))
-        config = TrainingConfig.from_dict(
-            {
-                **COMMON,
-                **stage,
-                "photos": args.photos,
-                "styles": pictures(styles, args.paintings),
-                "start": start,
-                "output": str(output),
-                "samples": tuple(args.samples),
-                "seed": number - 1,
-                **json.loads(args.change),
-            }  # fmt: skip
-        )
+        output = stage_folder(Path(args.work), kind, name, number)
+        settings = {
+            **COMMON,
+            **stage,
+            "photos": args.photos,
+            "styles": style_files(styles, args.paintings),
+            "start": start,
+            "output": str(output),
+            "samples": tuple(args.samples),
+            "seed": number - 1,
+            **json.loads(args.change),
+        }
         if not (output / "network.safetensors").exists():
-            net = train(
-                config, resume=args.resume and (output / "checkpoint.pt").exists(), progress=True, features=both
-            )
+            features = None
+            if args.teacher and number == len(STAGES[kind]) and kind != "many":
+                first, second = (VGGFeatures(weights=weights, pooling="avg") for weights in (args.teacher, "compact"))
+                features = CombinedFeatures(first, second)
+            resume = args.resume and (output / "checkpoint.pt").exists()
+            net = train(TrainingConfig.from_dict(settings), resume=resume, progress=True, features=features)
         start = str(output / "network.safetensors")
     return net or TransformerNet.load(start)
 
 
-def publish(name: str, source: Path) -> None:
-    """Half precision into the package, with the card that the training wrote."""
+def publish(name: str, source: str) -> None:
+    """Write a trained network into the package, in half precision, with the card that the training wrote."""
     net = TransformerNet.load(source)
     net.card.update(size=net.card["config"]["size"], styles=len(net.card["config"]["styles"]))
     path = net.save(NETWORKS / f"{name}.safetensors", half=True)
@@ -123,23 +137,31 @@ def publish(name: str, source: Path) -> None:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=("many", "slim", "full", "publish"))
-    parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--photos", default="photos")
-    parser.add_argument("--paintings", default="paintings")
-    parser.add_argument("--samples", nargs="*", default=[], help="photos to show on the sheets, held out")
-    parser.add_argument("--work", default="out/networks")
-    parser.add_argument("--teacher", default="", help="first layers of the real VGG-19, torchvision's keys")
-    parser.add_argument("--start", default="", help="the network of all styles that a slim one starts from")
-    parser.add_argument("--change", default="{}", help="other settings, as JSON")
-    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="styles; for publish, NAME=FILE")
+    parser.add_argument("--photos", default="photos", help="folder of photos to train on")
+    parser.add_argument("--paintings", default="paintings", help="folder of the five paintings")
+    parser.add_argument("--samples", nargs="*", default=[], help="photos for the sheets; they are not trained on")
+    parser.add_argument("--work", default="out/networks", help="folder of all stages")
+    parser.add_argument("--teacher", default="", help="first layers of the real VGG-19, with torchvision's keys")
+    parser.add_argument("--start", default="", help="network of all styles that slim networks start from")
+    parser.add_argument("--change", default="{}", help="other settings of TrainingConfig, as JSON")
+    parser.add_argument("--resume", action="store_true", help="continue from checkpoints")
     args = parser.parse_args()
     if args.kind == "publish":
-        for entry in args.names:  # NAME=FILE
-            publish(*entry.split("=", 1))
-    for name in args.names or ["many"]:
-        if args.kind != "publish":
+        for entry in args.names:
+            name, _, file = entry.partition("=")
+            if not file:
+                parser.error(f"publish needs NAME=FILE, not {entry!r}")
+            publish(name, file)
+    elif args.kind == "many":
+        run(args, "many", "many")
+    else:
+        if not args.names:
+            parser.error(f"{args.kind} needs the name of at least one style")
+        for name in args.names:
             run(args, args.kind, name)
 
 

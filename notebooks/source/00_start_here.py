@@ -14,12 +14,13 @@ import time
 
 import torch
 
-from nstlib import VGGFeatures, content_loss, figures, gallery, resize, transfer
-from nstlib.course import check, curve, lesson_table, profile_for, show
+from nstlib import VGGFeatures, content_loss, resize, transfer
+from nstlib.course import check, curve, figures, lesson_table, profile_for, show
 from nstlib.course.widgets import slider_over, upload_photo, watch_transfer
+from nstlib.data import gallery
 
-scale = profile_for("00_start_here")  # how large the work may be on this machine: pixels, steps, pictures
-scale
+profile = profile_for("00_start_here")  # how large the work may be on this machine: pixels, steps, pictures
+profile
 
 # %% [markdown]
 # ## 1 · Two pictures go in
@@ -29,8 +30,8 @@ scale
 # %%
 names = gallery.style_names()
 name = "waves" if "waves" in names else names[0]
-photo = gallery.content("chelsea", scale.size)
-painting = gallery.style(name, scale.size)
+photo = gallery.content("chelsea", profile.size)
+painting = gallery.style(name, profile.size)
 show({"content: a photo": photo, f"style: {name}": painting}, width=8)
 
 # %% [markdown]
@@ -55,7 +56,7 @@ guess = "c"
 
 # %%
 moments = {}
-keep_at = {1, scale.steps // 8, scale.steps // 4, scale.steps // 2, scale.steps}
+keep_at = {1, profile.steps // 8, profile.steps // 4, profile.steps // 2, profile.steps}
 
 
 def keep(record):
@@ -63,7 +64,7 @@ def keep(record):
         moments[record.step] = record.image
 
 
-result = transfer(photo, painting, steps=scale.steps, callback=keep)
+result = transfer(photo, painting, steps=profile.steps, callback=keep)
 print(f"{len(result.records)} steps in {result.seconds:.1f} seconds")
 
 # %%
@@ -157,7 +158,7 @@ check.number(
 # The run has a thread of its own, which is why the notebook stays free and Stop works.
 
 # %%
-live = watch_transfer(photo, painting, steps=3 * scale.steps)
+live = watch_transfer(photo, painting, steps=3 * profile.steps)
 live
 
 # %% [markdown]
@@ -180,7 +181,7 @@ figures.painting_so_far(result.image, result.records)
 # %% tags=["exercise"]
 # SOLUTION
 # STUDENT: touch = ...  # your code here: a picture
-touch = transfer(photo, painting, steps=scale.steps, style_weight=50).image
+touch = transfer(photo, painting, steps=profile.steps, style_weight=50).image
 # END SOLUTION
 
 
@@ -222,7 +223,7 @@ guess_more = "b"
 
 # %%
 weights = [10, 100, 1_000, 10_000, 1_000_000]
-swept = {w: transfer(photo, painting, steps=scale.steps, style_weight=w) for w in weights}
+swept = {w: transfer(photo, painting, steps=profile.steps, style_weight=w) for w in weights}
 pictures = [photo] + [swept[w].image for w in weights]
 titles = ["photo"] + [f"style weight {w:,}" for w in weights]
 show(pictures, titles, columns=3, frame=4, caption="framed: the weight that we used above")
@@ -322,15 +323,15 @@ mine = upload_photo("astronaut")
 mine
 
 # %%
-own = mine.image(scale.size * 5 // 6)
+own = mine.image(profile.size * 5 // 6)
 show({mine.name: own}, width=4)
 
 # %% [markdown]
 # Guess which style will suit it best, then run this. It takes about a minute on a laptop.
 
 # %%
-chosen = names[: scale.images]
-painted = {n: transfer(own, gallery.style(n), steps=scale.steps * 5 // 6) for n in chosen}
+chosen = names[: profile.images]
+painted = {n: transfer(own, gallery.style(n), steps=profile.steps * 5 // 6) for n in chosen}
 show([own] + [painted[n].image for n in chosen], ["photo"] + [n.replace("_", " ") for n in chosen], columns=3, width=9)
 
 # %% tags=["test"]
@@ -356,7 +357,7 @@ assert all(r.best.total < 0.6 * r.records[0].total for r in painted.values())
 
 # %%
 wide = resize(gallery.content("chelsea"), (300, 400))
-steps = 4 if scale.size < 200 else 20
+steps = 4 if profile.size < 200 else 20
 transfer(wide, painting, steps=2)  # the first steps also make ready; they are not timed
 begin = time.perf_counter()
 transfer(wide, painting, steps=steps)
@@ -394,7 +395,7 @@ assert 2 < rate < 3
 
 # %% [markdown]
 # So both numbers are honest, and they measure different things. The report's network is the full VGG-19; unless you
-# run at the scale `gpu`, ours is a thin one that comes with the course and has learned to see as the large one does.
+# run at the profile `gpu`, ours is a thin one that comes with the course and has learned to see as the large one does.
 # And the report's figure is credible: one of the two chips of a K80 can do 2.8 to 4.4 trillion such operations a
 # second. **Whenever you compare times, compare the work first.** Lesson 12 does it properly, and asks when it pays to
 # train a network that needs 0.025 seconds, which is the report's other figure.
@@ -409,7 +410,7 @@ assert 2 < rate < 3
 #
 # Three scales, set by the environment variable `NST_PROFILE` before Jupyter starts:
 #
-# | scale | for | extractor | this lesson takes |
+# | profile | for | extractor | this lesson takes |
 # |---|---|---|---|
 # | `smoke` | a quick look whether all runs | compact VGG-19, in the package | half a minute |
 # | `cpu` (default) | a laptop, Binder, Colab without GPU | compact VGG-19, in the package | one to four minutes |

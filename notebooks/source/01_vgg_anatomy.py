@@ -19,12 +19,13 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision import models
 
-from nstlib import VGGFeatures, anatomy, classify, figures, gallery, layer_names
-from nstlib.course import check, profile_for, show
+from nstlib import VGGFeatures, classify, layer_names
+from nstlib.course import anatomy, check, figures, profile_for, show
+from nstlib.data import gallery
 from nstlib.vgg import PREPROCESSING
 
-scale = profile_for("01_vgg_anatomy")
-scale
+profile = profile_for("01_vgg_anatomy")
+profile
 
 # %% [markdown]
 # ## 1 · Six plans
@@ -326,7 +327,7 @@ for ax, (name, gradient) in zip(axes[1:], seen.items()):
     ax.imshow(gradient**0.5, cmap="magma")  # the root, so that faint influence shows
     size = nineteen[name.replace("relu", "conv")]["field"]
     middle = 144 + 2 ** (int(name[4]) - 2)
-    ax.add_patch(figures._rectangle(size, size))
+    ax.add_patch(figures.frame_rectangle(size, size))
     ax.patches[0].set(xy=(middle - size / 2, middle - size / 2), linewidth=1.5)
     ax.set_title(f"{name}: {size} px")
 for ax in axes:
@@ -479,7 +480,7 @@ check.number(
 )
 
 # %% [markdown]
-# Unless you work at the scale `gpu`, the network that runs in this course is the **compact VGG-19** that comes with the
+# Unless you work at the profile `gpu`, the network that runs in this course is the **compact VGG-19** that comes with the
 # package: the same sixteen convolutions, but thin. Its channels in the five blocks, beside those of the original:
 
 # %%
@@ -499,7 +500,7 @@ anatomy.Table(["convolutions only", "VGG-19", f"here: {features.weights_name}"],
 # %%
 factor, mean, std = PREPROCESSING["imagenet"]
 mean, std = torch.tensor(mean).view(1, 3, 1, 1), torch.tensor(std).view(1, 3, 1, 1)
-photo = gallery.content("chelsea", scale.size)
+photo = gallery.content("chelsea", profile.size)
 ready = (photo - mean) / std
 print("photo:", [f"{v:.2f}" for v in photo.mean((0, 2, 3))], " ready:", [f"{v:.2f}" for v in ready.mean((0, 2, 3))])
 
@@ -537,10 +538,10 @@ anatomy.lines(harm, "distance from the right feature maps", "relative", log=True
 # And to look at, one map of relu3_1 behind each mistake, each with colours of its own. Would you have noticed?
 
 # %%
-number = anatomy.strongest(right_maps["relu3_1"], 1)[0]
+number = anatomy.top_channels(right_maps["relu3_1"], 1)[0]
 views = {"right": right_maps["relu3_1"]}
 views |= {name: features(network_sees * std + mean, ["relu3_1"])["relu3_1"] for name, network_sees in wrong.items()}
-show({name: anatomy.heat(view[0, number], 180) for name, view in views.items()}, width=9)
+show({name: anatomy.heatmap(view[0, number], 180) for name, view in views.items()}, width=9)
 
 # %%
 check.choice(
@@ -584,7 +585,7 @@ models.VGG19_Weights.IMAGENET1K_V1.transforms()
 with torch.no_grad():
     maps = features(photo, features.available)
 relus = [name for name in features.available if name.startswith("relu")]
-tiles = {name: anatomy.heat(maps[name][0, anatomy.strongest(maps[name], 1)[0]], 200) for name in relus}
+tiles = {name: anatomy.heatmap(maps[name][0, anatomy.top_channels(maps[name], 1)[0]], 200) for name in relus}
 show({"the photo": photo, **tiles}, columns=6, width=8.2)
 
 # %% [markdown]
@@ -593,8 +594,8 @@ show({"the photo": photo, **tiles}, columns=6, width=8.2)
 # %%
 several = {}
 for name in ("relu1_2", "relu2_2", "relu3_4", "relu4_4", "relu5_4"):
-    for number in anatomy.strongest(maps[name], 5):
-        several[f"{name} · {number}"] = anatomy.heat(maps[name][0, number], 150)
+    for number in anatomy.top_channels(maps[name], 5):
+        several[f"{name} · {number}"] = anatomy.heatmap(maps[name][0, number], 150)
 show(several, columns=5, width=6.8)
 
 # %% [markdown]
@@ -616,7 +617,7 @@ browser
 files, seconds = [], []
 for layer, place in [(name, place) for name in ("conv1_1", "relu3_1", "pool5") for place in (1, 2, 5)]:
     begin = time.perf_counter()
-    files.append(browser.pick(layer, place))
+    files.append(browser.select(layer, place))
     seconds.append(time.perf_counter() - begin)
 assert sorted(seconds)[4] < 0.1, seconds  # the median: a busy machine may stumble once
 assert len(set(files)) == len(files)
@@ -652,10 +653,10 @@ figure
 
 # %%
 pictures = {}
-for number in anatomy.strongest(after, 3):
+for number in anatomy.top_channels(after, 3):
     top = before[0, number].abs().quantile(0.995).item()
-    pictures[f"conv3_1 · {number}"] = anatomy.heat(before[0, number], 170, signed=True, top=top)
-    pictures[f"relu3_1 · {number}"] = anatomy.heat(after[0, number], 170, signed=True, top=top)
+    pictures[f"conv3_1 · {number}"] = anatomy.heatmap(before[0, number], 170, signed=True, vmax=top)
+    pictures[f"relu3_1 · {number}"] = anatomy.heatmap(after[0, number], 170, signed=True, vmax=top)
 show(pictures, columns=6, width=9, caption="blue is negative, red positive; behind the ReLU the blue is gone")
 
 # %% [markdown]
@@ -694,7 +695,7 @@ assert torch.allclose(F.conv2d(F.conv2d(signal, a), b), F.conv2d(signal, both))
 # anything? We move the photo to the right, pixel by pixel, and compare what comes out with what came out before.
 
 # %%
-number = anatomy.strongest(maps["relu2_2"], 1)[0]
+number = anatomy.top_channels(maps["relu2_2"], 1)[0]
 fine = maps["relu2_2"][:, number : number + 1]
 top = fine.quantile(0.995).item()
 pooled = {
@@ -703,10 +704,10 @@ pooled = {
     "mean of four (average)": F.avg_pool2d(fine, 2),
     "every second, no pooling": fine[:, :, ::2, ::2],
 }
-show({name: anatomy.heat(m[0, 0], 240, top=top) for name, m in pooled.items()}, columns=4, width=8.4)
+show({name: anatomy.heatmap(m[0, 0], 240, vmax=top) for name, m in pooled.items()}, columns=4, width=8.4)
 
 # %%
-wide = gallery.content("chelsea", scale.size + 32)
+wide = gallery.content("chelsea", profile.size + 32)
 views = [wide[:, :, :, 16 + d : wide.shape[3] - 16 + d] for d in range(9)]
 ends = ["relu1_2", "pool2", "pool3", "pool4"]
 with torch.no_grad():
@@ -763,9 +764,9 @@ assert Counter(type(m).__name__ for m in theirs["E"].modules())["ReLU"] == 16 + 
 # of cat and an espresso. There is no astronaut and no rocket.)
 
 # %%
-photos = {name: gallery.content(name, 320) for name in gallery.content_names()[: 2 * scale.images]}
+photos = {name: gallery.content(name, 320) for name in gallery.content_names()[: 2 * profile.images]}
 said = {name: classify(picture, "compact") for name, picture in photos.items()}
-anatomy.answers(photos, said)
+anatomy.show_predictions(photos, said)
 
 # %% [markdown]
 # Not bad for a network with about a hundredth of the parameters, and for a picture hardly larger than an icon: the
@@ -797,7 +798,7 @@ anatomy.Table(["preprocessing", "coffee", "", "chelsea", ""], rows)
 # %%
 fetch = features.weights_name == "imagenet"  # True fetches VGG-19 from torchvision's server, once
 if fetch:
-    thousand = anatomy.answers(photos, {name: classify(picture, "imagenet") for name, picture in photos.items()})
+    thousand = anatomy.show_predictions(photos, {name: classify(picture, "imagenet") for name, picture in photos.items()})
 else:
     thousand = "not fetched: 202 classes will do for now"
 thousand
@@ -872,7 +873,7 @@ assert list(ways.values()) == sorted(ways.values(), reverse=True)
 photo_asked = "coffee"
 asked = photos.get(photo_asked, photo)
 crops, generator = [], torch.Generator().manual_seed(0)
-for _ in range(scale.steps):
+for _ in range(profile.steps):
     side = int(min(asked.shape[2:]) * (0.6 + 0.4 * torch.rand(1, generator=generator).item()))
     y, x = (int(torch.rand(1, generator=generator) * (s - side + 1)) for s in asked.shape[2:])
     crops.append(asked[:, :, y : y + side, x : x + side])

@@ -16,15 +16,15 @@ import torch
 import torch.nn.functional as F
 from skimage.metrics import peak_signal_noise_ratio
 
-from nstlib import VGGFeatures, anatomy, content_loss, figures, gallery, reconstruct
-from nstlib.course import check, curve, profile_for, show
-from nstlib.course.exercises import gradient_exercise
-from nstlib.runtime import pick_device
+from nstlib import VGGFeatures, content_loss, reconstruct
+from nstlib.course import anatomy, check, curve, exercises, figures, profile_for, show
 from nstlib.course.widgets import slider_over
+from nstlib.data import gallery
+from nstlib.runtime import pick_device
 
-scale = profile_for("02_content_reconstruction")
+profile = profile_for("02_content_reconstruction")
 features = VGGFeatures(pooling="avg", precision="float32", device=pick_device())
-scale
+profile
 
 # %% [markdown]
 # (We ask for `float32`. In half precision, the loss stops falling long before the end of the races that we run here.)
@@ -41,17 +41,17 @@ scale
 # some pictures aside on the way. For now we switch off every other wish that the library has (`tv_weight=0`).
 
 # %%
-photo = gallery.content("astronaut", scale.size)
+photo = gallery.content("astronaut", profile.size)
 moments = {}
 
 
 def keep(record):
-    if record.step in (1, 5, 15, 40, scale.steps):
+    if record.step in (1, 5, 15, 40, profile.steps):
         moments[f"step {record.step}"] = record.image
 
 
 first = reconstruct(
-    photo, "conv3_1", features=features, steps=scale.steps, content_weight=1, tv_weight=0, callback=keep
+    photo, "conv3_1", features=features, steps=profile.steps, content_weight=1, tv_weight=0, callback=keep
 )
 show({**moments, "the photo": photo}, columns=6, width=8.4)
 
@@ -128,7 +128,7 @@ def rebuild(layer, prior=0.0, **options):
         photo,
         layer,
         features=features,
-        steps=scale.steps,
+        steps=profile.steps,
         content_weight=1,
         tv_weight=prior,
         callback=lambda record: trace.append(psnr(record.image, photo)),
@@ -156,7 +156,7 @@ slider
 seconds = []
 for index in (3, 1, 5, 0, 4):
     begin = time.perf_counter()
-    slider.pick(index)
+    slider.select(index)
     seconds.append(time.perf_counter() - begin)
 assert sorted(seconds)[2] < 0.1, seconds
 assert slider.view.value == slider.files[4]
@@ -542,7 +542,7 @@ assert swept[100].best.content_total > swept[0.1].best.content_total
 # into the whispered directions, so that none must be taken out. The same layer, no prior, only another start:
 
 # %%
-grey = rebuild("conv3_1", start="grey")
+grey = rebuild("conv3_1", init="grey")
 starts = {
     "from noise": bare["conv3_1"].image,
     "from grey": grey.image,
@@ -627,7 +627,7 @@ with torch.no_grad():
     wanted = features(photo.to(device), ["relu3_1"])["relu3_1"]
 before = before["conv3_1"].detach().requires_grad_()
 (by_autograd,) = torch.autograd.grad(0.5 * content_loss(F.relu(before), wanted, "sum").sum(), before)
-by_hand = gradient_exercise().reference(before.detach(), wanted)  # what your answer was compared with
+by_hand = exercises.content_gradient(before.detach(), wanted)  # what your answer was compared with
 deaf = ((before <= 0) & (wanted > 0)).sum() / (wanted > 0).sum()
 print(f"largest difference between eq. 2 and autograd: {(by_hand - by_autograd).abs().max():.1e}")
 print(f"numbers of relu3_1 that should be positive, are zero at the start, and get no push: {deaf:.0%}")
@@ -677,7 +677,7 @@ def arrangement(a, b):
     return F.cosine_similarity(a - a.mean(), b - b.mean(), dim=0).item()
 
 
-unrelated = gallery.content("coffee", 2 * scale.size)[:, :, : photo.shape[2], : photo.shape[3]]
+unrelated = gallery.content("coffee", 2 * profile.size)[:, :, : photo.shape[2], : photo.shape[3]]
 kept = {
     "same pixels (PSNR of the two, over 40)": {n: psnr(*twins[n]) / 40 for n in candidates},
     "same arrangement (edges of the two)": {n: arrangement(*twins[n]) for n in candidates},
@@ -726,7 +726,7 @@ assert arrangement(twins["relu4_2"][0], photo) > 0.3 + arrangement(unrelated, ph
 # %% tags=["exercise"]
 # SOLUTION
 # STUDENT: better = ...  # your code here: a picture
-better = rebuild("relu4_2", prior=1, start="grey").image
+better = rebuild("relu4_2", prior=1, init="grey").image
 # END SOLUTION
 
 

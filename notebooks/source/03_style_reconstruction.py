@@ -16,14 +16,25 @@ import time
 import torch
 import torch.nn.functional as F
 
-from nstlib import Objective, VGGFeatures, anatomy, figures, gallery, get_preset, gram_matrix, resize, style_loss
-from nstlib import synthesize, texture, total_variation
-from nstlib.course import check, profile_for, show
-from nstlib.runtime import pick_device
+from nstlib import (
+    Objective,
+    VGGFeatures,
+    get_preset,
+    gram_matrix,
+    resize,
+    style_loss,
+    synthesize,
+    texture,
+    total_variation,
+)
+from nstlib.course import anatomy, check, figures, profile_for, show
 from nstlib.course.widgets import slider_over
+from nstlib.data import gallery
+from nstlib.objective import Terms
+from nstlib.runtime import pick_device
 
-scale = profile_for("03_style_reconstruction")
-scale
+profile = profile_for("03_style_reconstruction")
+profile
 
 # %% [markdown]
 # ## 1 · What comes together?
@@ -123,7 +134,7 @@ guess_shuffle = "a"
 
 # %%
 features = VGGFeatures(pooling="avg", precision="float32", device=pick_device())
-painting = gallery.style("nocturne", scale.size)
+painting = gallery.style("nocturne", profile.size)
 
 
 def see(picture, layers):
@@ -138,12 +149,12 @@ order = torch.randperm(maps[0, 0].numel(), generator=generator)
 together = maps.flatten(2)[:, :, order].view_as(maps)
 apart = torch.stack([m.flatten()[torch.randperm(m.numel(), generator=generator)].view_as(m) for m in maps[0]])[None]
 
-several = anatomy.strongest(maps, 3)
+several = anatomy.top_channels(maps, 3)
 tiles = {}
 for way, shown in {"as they are": maps, "together": together, "apart": apart}.items():
     for number in several:
         top = maps[0, number].quantile(0.995).item()
-        tiles[f"map {number}, {way}"] = anatomy.heat(shown[0, number], 190, top=top)
+        tiles[f"map {number}, {way}"] = anatomy.heatmap(shown[0, number], 190, vmax=top)
 show(tiles, columns=3, width=5)
 
 
@@ -195,7 +206,7 @@ def shuffle_tiles(picture, side, seed=0):
     return F.fold(pieces, (h, w), side, stride=side)
 
 
-largest = 64 if scale.size >= 192 else 16
+largest = 64 if profile.size >= 192 else 16
 h, w = (s // largest * largest for s in painting.shape[2:])
 cut = painting[:, :, :h, :w]
 sides = [2**k for k in range(8) if 2**k <= largest]
@@ -247,7 +258,7 @@ noise = torch.rand(painting.shape, generator=torch.Generator().manual_seed(0))
 def from_noise(style_layers, **options):
     """The painting from the Gram matrices of some layers; the content weight is zero."""
     weights = {name: 1 / len(style_layers) for name in style_layers}
-    options = {"features": features, "steps": scale.steps, "tv_weight": 0.0, **options}
+    options = {"features": features, "steps": profile.steps, "tv_weight": 0.0, **options}
     return texture(painting, style_layers=weights, **options)
 
 
@@ -280,7 +291,7 @@ def alike_at(picture, reach):
     return {d: sum((a * b).mean() for a, b in two).item() / 2 / grey.var().item() for d, two in pairs.items()}
 
 
-reach = range(0, scale.size // 8 + 1, max(1, scale.size // 128))
+reach = range(0, profile.size // 8 + 1, max(1, profile.size // 128))
 series = {"painting": alike_at(painting, reach)}
 series |= {name.split()[0]: alike_at(r.image, reach) for name, r in grown.items()}
 anatomy.lines(series, "how alike two points are, by their distance in pixels", "correlation")
@@ -318,7 +329,7 @@ last = max(reach)
 assert all(series[f"({letter})"][last] < 0.5 * series["painting"][last] for letter in "abcde"), series
 start = time.perf_counter()
 for i in range(6):
-    set_slider.pick(i)
+    set_slider.select(i)
 assert (time.perf_counter() - start) / 6 < 0.1
 
 # %% [markdown]
@@ -374,7 +385,7 @@ figures.bars(rough, title="how much neighbouring pixels differ (0 is one flat co
 
 # %%
 cat = resize(gallery.content("chelsea"), tuple(painting.shape[2:]))
-from_cat = from_noise(["pool5"], start=cat)
+from_cat = from_noise(["pool5"], init=cat)
 show({"start: noise": single["pool5"].image, "the other start": cat, "start: the cat": from_cat.image}, width=8.4)
 
 # %%
@@ -570,7 +581,7 @@ assert torch.linalg.eigvalsh(gram64(toy)).min() > 0.01
 # cloud of $M$ points. Here are two of the coordinates at `relu1_1`:
 
 # %%
-two = anatomy.strongest(seen["relu1_1"], 2)
+two = anatomy.top_channels(seen["relu1_1"], 2)
 clouds = {"the painting": painting, "noise": noise, "(a), from the Gram matrix": grown["(a) to conv1_1"].image}
 figure, axes = anatomy.panels(3, 9.5, 3.1, sharex=True, sharey=True)
 for ax, colour, (name, picture) in zip(axes, figures.COLOURS, clouds.items()):
@@ -735,21 +746,21 @@ class Matching(Objective):
 
     def __init__(self, describe, style):
         style = style.to(features.device)
-        super().__init__(get_preset("course").but(tv_weight=100), features, style=style)
+        super().__init__(get_preset("course").replace(tv_weight=100), features, style=style)
         self.describe = describe
         with torch.no_grad():
-            self.style_targets = {n: describe(f) for n, f in features(style, self.style_layers).items()}
+            self.described = {n: describe(f) for n, f in features(style, self.style_layers).items()}
 
     def terms(self, images):
         found = self.features(images, self.style_layers)
-        style = {n: style_loss(self.describe(f), self.style_targets[n], "relative") for n, f in found.items()}
-        return {}, style, total_variation(images)
+        style = {n: style_loss(self.describe(f), self.described[n], "relative") for n, f in found.items()}
+        return Terms({}, style, total_variation(images))
 
 
 descriptions = {"means": only_means, "means and deviations": means_and_deviations, "Gram matrix": gram_matrix}
 losses = {name: Matching(describe, painting) for name, describe in descriptions.items()}
 canvas = noise.to(features.device)
-matched = {name: synthesize(losses[name], canvas, steps=scale.steps).image for name in list(losses)[:2]}
+matched = {name: synthesize(losses[name], canvas, steps=profile.steps).image for name in list(losses)[:2]}
 matched["Gram matrix"] = grown["(e) to conv5_1"].image
 show({"the painting": painting, **matched}, columns=2, width=6)
 
@@ -802,7 +813,7 @@ assert max(measured(painting)) < 0.1
 # Gram matrix a position? (You have met that loss, in lesson 02.)
 
 # %%
-# synthesize(Matching(describe, painting), noise, steps=scale.steps).image
+# synthesize(Matching(describe, painting), noise, steps=profile.steps).image
 
 # %% [markdown]
 # ## 10 · What the reports found

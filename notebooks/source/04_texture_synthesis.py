@@ -13,40 +13,31 @@
 import torch
 import torch.nn.functional as F
 
-from nstlib import (
-    VGGFeatures,
-    exercises,
-    figures,
-    gallery,
-    gram_matrix,
-    resize,
-    style_loss,
-    synthesize,
-    texture,
-    total_variation,
-)
-from nstlib.course.anatomy import Table, heat, panels
-from nstlib.course import check, profile_for, show
-from nstlib.runtime import pick_device
+from nstlib import VGGFeatures, gram_matrix, resize, style_loss, synthesize, texture, total_variation
+from nstlib.course import check, exercises, figures, profile_for, show
+from nstlib.course.anatomy import Table, heatmap, panels
 from nstlib.course.widgets import slider_over
+from nstlib.data import gallery
+from nstlib.objective import Terms
+from nstlib.runtime import pick_device
 
-scale = profile_for("04_texture_synthesis")
+profile = profile_for("04_texture_synthesis")
 features = VGGFeatures(pooling="avg", device=pick_device())  # one network for all that follows
 LAYERS = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
-scale
+profile
 
 # %% [markdown]
 # ## 1 · A painting goes in, noise comes with it
 #
 # Report 002 did this with Van Gogh's *Starry Night*. Here a night of our own stands in: stars and a moon above, a town
-# in the middle, lamps mirrored in the water below. If you run this with the ImageNet weights (scale `gpu`), the line
+# in the middle, lamps mirrored in the water below. If you run this with the ImageNet weights (profile `gpu`), the line
 # below fetches the real one.
 
 # %%
-painting = gallery.style("nocturne", scale.size)
+painting = gallery.style("nocturne", profile.size)
 if features.weights_name == "imagenet":  # "if True:" fetches Starry Night here, too (0.6 MB, once)
     try:
-        painting = gallery.painting("starry_night", scale.size)
+        painting = gallery.painting("starry_night", profile.size)
     except gallery.GalleryError as error:
         print(error)
 high, wide = painting.shape[2:]
@@ -69,7 +60,7 @@ guess = "b"
 
 # %%
 moments = {}
-keep_at = {scale.steps // 20, scale.steps // 10, scale.steps // 5, scale.steps}
+keep_at = {profile.steps // 20, profile.steps // 10, profile.steps // 5, profile.steps}
 
 
 def keep(record):
@@ -77,7 +68,7 @@ def keep(record):
         moments[record.step] = record.image
 
 
-result = texture(painting, steps=scale.steps, start=noise, features=features, callback=keep)
+result = texture(painting, steps=profile.steps, init=noise, features=features, callback=keep)
 show({"the painting": painting, "from noise, by its Gram matrices": result.image}, width=7)
 
 # %%
@@ -136,9 +127,9 @@ figure
 names = [
     n for n in ("golden", "stained_glass", "waves", "autumn", "cubist", "pointillist") if n in gallery.style_names()
 ]
-names = names[: scale.images]
-sources = {n: gallery.style(n, scale.size) for n in names}
-painted = {n: texture(s, steps=scale.steps, features=features).image for n, s in sources.items()}
+names = names[: profile.images]
+sources = {n: gallery.style(n, profile.size) for n in names}
+painted = {n: texture(s, steps=profile.steps, features=features).image for n, s in sources.items()}
 show(
     [*sources.values(), *painted.values()],
     [n.replace("_", " ") for n in names] + ["its texture"] * len(names),
@@ -203,7 +194,7 @@ sizes = {
 grown = {"as the painting": result.image}
 for name, size in sizes.items():
     if name not in grown:
-        grown[name] = texture(painting, size, steps=scale.steps, features=features).image
+        grown[name] = texture(painting, size, steps=profile.steps, features=features).image
 sheet = torch.ones(1, 3, 2 * high, 2 * wide)  # three of them on one sheet
 gap = high // 40
 for name, (y, x) in {"as the painting": (0, 0), "half": (0, wide + gap), "twice as wide": (high + gap, 0)}.items():
@@ -265,7 +256,7 @@ check.number(
 # the picture that is twice as wide once more, with sums in place of means.
 
 # %%
-summed = texture(painting, sizes["twice as wide"], steps=scale.steps, features=features, gram_divisor="none").image
+summed = texture(painting, sizes["twice as wide"], steps=profile.steps, features=features, gram_divisor="none").image
 show({"means: divided by the positions": grown["twice as wide"], "sums": summed}, width=7.2)
 
 
@@ -323,7 +314,7 @@ fields = {"relu1_1": 3, "relu2_1": 10, "relu3_1": 24, "relu4_1": 68, "relu5_1": 
 grades = {}
 for count in range(1, 5):
     layers = dict.fromkeys(LAYERS[:count], 1 / count)
-    run = texture(painting, steps=scale.steps, start=noise, features=features, style_layers=layers)
+    run = texture(painting, steps=profile.steps, init=noise, features=features, style_layers=layers)
     grades[f"to {LAYERS[count - 1]}: {list(fields.values())[count - 1]} pixels"] = run.image
 grades["to relu5_1: 156 pixels"] = result.image
 show({"the painting": painting, **grades}, columns=3, width=6)
@@ -423,7 +414,7 @@ assert abs(autocorrelation(painting)[0, 0].item() - 1) < 1e-5
 # **First**: another seed gives another picture, with the same Gram matrices.
 
 # %%
-again = texture(painting, steps=scale.steps, seed=1, features=features)
+again = texture(painting, steps=profile.steps, seed=1, features=features)
 show({"seed 0": result.image, "seed 1": again.image}, width=4.2)
 
 
@@ -458,7 +449,7 @@ def nearest(picture, source, side, count=48):
     return pieces, found, (closest.clamp_min(0).mean() / apart.mean()).sqrt().item()
 
 
-side = scale.size // 8
+side = profile.size // 8
 pieces, found, _ = nearest(result.image, painting, side, count=7)
 show([*pieces.split(1), *found], ["piece"] * 7 + ["nearest"] * 7, columns=7, width=6.6)
 
@@ -468,7 +459,7 @@ show([*pieces.split(1), *found], ["piece"] * 7 + ["nearest"] * 7, columns=7, wid
 # exchanged), and the painting's **own right half** searched in its left half, which the same painter painted anew.
 
 # %%
-sides = [3, 5, 9, 15, 23, 31] if scale.size < 200 else [3, 5, 9, 15, 23, 31, 47]
+sides = [3, 5, 9, 15, 23, 31] if profile.size < 200 else [3, 5, 9, 15, 23, 31, 47]
 halves = painting.split(wide // 2, dim=3)
 searches = {
     "cut up and exchanged": (painting.roll((high // 2, wide // 2), (2, 3)), painting),
@@ -519,7 +510,7 @@ moments = {}
 started = {}
 for name, start in starts.items():
     watch = keep if "grey" in name else None  # puts the pictures on the way aside, as in section 1
-    started[name] = texture(painting, steps=scale.steps, start=start, features=features, callback=watch)
+    started[name] = texture(painting, steps=profile.steps, init=start, features=features, callback=watch)
 started["full noise"] = result
 show([r.image for r in started.values()], list(started), columns=4, width=7.4)
 
@@ -548,7 +539,7 @@ def first_push(start):
 
 
 pushes = {"no noise: grey": first_push(starts["no noise: grey"]), "noise": first_push(noise)}
-show({name: heat(push, 300, top=2.0) for name, push in pushes.items()}, width=3.9)
+show({name: heatmap(push, 300, vmax=2.0) for name, push in pushes.items()}, width=3.9)
 
 # %% tags=["test"]
 inside = {name: push[20:-20, 20:-20] for name, push in pushes.items()}
@@ -562,9 +553,9 @@ assert inside["noise"].mean() > 0.2
 # %%
 rows = []
 for name, run in started.items():
-    soon = run.records[max(scale.steps // 10, 1) - 1].total
+    soon = run.records[max(profile.steps // 10, 1) - 1].total
     rows.append([name, f"{run.records[0].total:,.0f}", f"{soon:,.1f}", f"{run.best.total:,.2f}"])
-Table(["start", "loss at the start", f"after {scale.steps // 10} steps", f"after {scale.steps}"], rows)
+Table(["start", "loss at the start", f"after {profile.steps // 10} steps", f"after {profile.steps}"], rows)
 
 # %% [markdown]
 # A start with the painting's mean colour is ahead for the first steps, since it need not first travel there; at the end
@@ -593,11 +584,11 @@ def board(n, field):
     return torch.where((y // field + x // field) % 2 == 1, light, dark)[None]
 
 
-n = max(96, scale.size * 3 // 4)  # 192 at the scale cpu
+n = max(96, profile.size * 3 // 4)  # 192 with the profile cpu
 field = 24 if n >= 192 else 12
 grids = {"bricks": bricks(n), "board": board(n, field)}
 periods = {"bricks": 32, "board": 2 * field}  # after so many pixels, down or to the right, it repeats
-steps = max(scale.steps, 60)
+steps = max(profile.steps, 60)
 plain = {name: texture(grid, steps=steps, features=features).image for name, grid in grids.items()}
 pairs = [picture for name in grids for picture in (grids[name], plain[name])]
 show(pairs, ["a wall", "its texture", "a board", "its texture"], columns=4, width=6)
@@ -675,8 +666,8 @@ shifted = shifted_gram if verdict.ok else exercises.shifted_gram  # until yours 
 verdict
 
 # %% [markdown]
-# Now an objective that has them. `synthesize` wants two methods: `terms`, the losses by name (content, style and
-# smoothness), and `weigh`, their three weighted sums. Half of the weight stays with the plain Gram matrices.
+# Now an objective that has them. `synthesize` needs two methods: `terms`, the losses by name (content, style and
+# variation), and `weighted_terms`, their three weighted sums. Half of the weight stays with the plain Gram matrices.
 
 
 # %%
@@ -692,12 +683,13 @@ class WithShifts:
 
     def terms(self, picture):
         losses = {key: style_loss(g, self.targets[key], "relative") for key, g in self.grams(picture).items()}
-        return {}, losses, total_variation(picture)
+        return Terms({}, losses, total_variation(picture))
 
-    def weigh(self, content, style, smooth):
-        same = [loss for (_, y, x), loss in style.items() if y == x == 0]
-        apart = [loss for (_, y, x), loss in style.items() if y or x]
-        return torch.stack([0 * smooth, 5e3 * (sum(same) / len(same) + sum(apart) / len(apart)), 1e3 * smooth])
+    def weighted_terms(self, terms):
+        same = [loss for (_, y, x), loss in terms.style.items() if y == x == 0]
+        apart = [loss for (_, y, x), loss in terms.style.items() if y or x]
+        style = 5e3 * (sum(same) / len(same) + sum(apart) / len(apart))
+        return torch.stack([0 * terms.tv, style, 1e3 * terms.tv])
 
 
 def both_ways(layer, distances):
@@ -705,9 +697,10 @@ def both_ways(layer, distances):
     return [(layer, d, 0) for d in distances] + [(layer, 0, d) for d in distances]
 
 
-def paint_shifted(source, shifts, start=None):
-    start = torch.rand(source.shape, generator=torch.Generator().manual_seed(0)) if start is None else start
-    return synthesize(WithShifts(source, shifts), start.to(features.device), steps=steps).image
+def paint_shifted(source, shifts, init=None):
+    noise = torch.rand(source.shape, generator=torch.Generator().manual_seed(0))
+    init = noise if init is None else init
+    return synthesize(WithShifts(source, shifts), init.to(features.device), steps=steps).image
 
 
 # %% [markdown]
@@ -729,13 +722,13 @@ def coarse_to_fine(source, paint):
     return picture
 
 
-def paint_plain(source, start=None):
-    return texture(source, steps=steps, features=features, start="noise" if start is None else start).image
+def paint_plain(source, init=None):
+    return texture(source, steps=steps, features=features, init="noise" if init is None else init).image
 
 
-def paint_fitting(source, start=None):  # a shift must stay well inside the map
+def paint_fitting(source, init=None):  # a shift must stay well inside the map
     fitting = [(layer, y, x) for layer, y, x in wanted if max(y, x) * int(layer[4]) * 3 < source.shape[2]]
-    return paint_shifted(source, fitting, start)
+    return paint_shifted(source, fitting, init)
 
 
 cures = {
@@ -823,7 +816,7 @@ show(
 # every pixel by the same amount. We use L-BFGS, which learns the curvature on its way. From the same noise:
 
 # %%
-signed = texture(painting, steps=scale.steps, start=noise, features=features, optimizer="sign")
+signed = texture(painting, steps=profile.steps, init=noise, features=features, optimizer="sign")
 figures.curve({"L-BFGS": result.records, "sign of the gradient (002)": signed.records}, "from the same noise", width=6)
 
 # %%
@@ -842,7 +835,7 @@ assert result.best.total < signed.best.total
 # | the style difference, with plain sums in the Gram matrices and $1 / 4 N^2 M^2$ before them | right as long as both pictures have the same size; else each sum must be divided by its own $M$ | 3 |
 # | Gram matrices capture "the texture information but not the global arrangement" | right, and now measured: what is wider than the deepest field is lost | 4, 7 |
 # | pixels move by the sign of the gradient | works, and stays behind L-BFGS | 10 |
-# | Starry Night | at the scale `gpu` with the real weights, here with a night of our own | 1 |
+# | Starry Night | at the profile `gpu` with the real weights, here with a night of our own | 1 |
 #
 # The report shows one picture and no number, so there is none to compare. Its reference 9 (Ulyanov's *Texture
 # networks*) is where the idea leads next: a network that paints such textures in one pass.

@@ -21,8 +21,6 @@ from nstlib import (
     Objective,
     VGGFeatures,
     content_loss,
-    figures,
-    gallery,
     get_preset,
     gram_matrix,
     reconstruct,
@@ -33,16 +31,17 @@ from nstlib import (
     total_variation,
     transfer,
 )
-from nstlib.course.anatomy import Table, heat, panels
-from nstlib.course import check, curve, profile_for, show
-from nstlib.runtime import pick_device
-from nstlib.initialization import make_init
+from nstlib.course import check, curve, figures, profile_for, show
+from nstlib.course.anatomy import Table, heatmap, panels
 from nstlib.course.widgets import slider_over, watch_transfer
+from nstlib.data import gallery
+from nstlib.initialization import make_init
+from nstlib.runtime import pick_device
 
-scale = profile_for("05_gatys_transfer")
+profile = profile_for("05_gatys_transfer")
 features = VGGFeatures(pooling="avg", device=pick_device())  # one network for nearly all that follows
 STYLE = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
-scale
+profile
 
 # %% [markdown]
 # ## 1 · Two wishes, one picture
@@ -50,8 +49,8 @@ scale
 # The content is a photo, the style a window of stained glass.
 
 # %%
-photo = gallery.content("astronaut", scale.size)
-painting = gallery.style("stained_glass", scale.size)
+photo = gallery.content("astronaut", profile.size)
+painting = gallery.style("stained_glass", profile.size)
 noise = torch.rand(photo.shape, generator=torch.Generator().manual_seed(0))
 show({"content": photo, "style": painting}, width=4)
 
@@ -81,15 +80,15 @@ keep_at = [1, 3, 6, 12, 25, 50, 100, 200, 400]
 
 
 def keep(record):
-    if record.step in keep_at or record.step == scale.steps:
+    if record.step in keep_at or record.step == profile.steps:
         moments[record.step] = record.image
 
 
-options = {"features": features, "start": noise, "content_weight": 2_000, "steps": scale.steps}
+options = {"features": features, "init": noise, "steps": profile.steps}
 alone = {
-    "content alone": reconstruct(photo, "relu4_2", **options),
+    "content alone": reconstruct(photo, "relu4_2", content_weight=2_000, **options),
     "style alone": texture(painting, tuple(photo.shape[2:]), **options),
-    "content and style": transfer(photo, painting, callback=keep, **options),
+    "content and style": transfer(photo, painting, content_weight=2_000, callback=keep, **options),
 }
 show({name: result.image for name, result in alone.items()}, width=5.8)
 
@@ -215,7 +214,7 @@ check.total_variation(my_total_variation)
 # Is it worth a term? The same painting without it, and a piece of each, enlarged:
 
 # %%
-rough = transfer(photo, painting, tv_weight=0, **options).image
+rough = transfer(photo, painting, content_weight=2_000, tv_weight=0, **options).image
 
 
 def piece(picture, top=0.05, left=0.28, side=0.4, enlarge=4):
@@ -241,8 +240,8 @@ assert total_variation(rough).item() > 1.2 * total_variation(alone["content and 
 
 # %%
 exact = VGGFeatures(pooling="avg", precision="float32", device=pick_device())
-home = exact.gain.device
-small = scale.size * 5 // 7
+home = exact.device
+small = profile.size * 5 // 7
 little_photo, little_painting = (p.to(home) for p in (resize(photo, small), gallery.style("stained_glass", small)))
 
 
@@ -346,7 +345,7 @@ def my_transfer(start, total, steps, rate=0.02):
 # has our weights, and starts from the photo):
 
 # %%
-rounds = scale.steps // 2
+rounds = profile.steps // 2
 library = transfer(little_photo, little_painting, features=exact, optimizer="adam", steps=rounds)
 
 # %%
@@ -426,7 +425,7 @@ guess_pulls = "b"
 # END SOLUTION
 
 # %%
-referee = Objective(ours.but(content_weight=2_000), exact, photo.to(home), painting.to(home))
+referee = Objective(ours.replace(content_weight=2_000), exact, photo.to(home), painting.to(home))
 
 
 def pulls(picture):
@@ -478,7 +477,7 @@ check.choice(
 last = [F.avg_pool2d(piece(force, enlarge=1).mean(1), 3, stride=1)[0] for force in forces[max(forces)]]
 top = 2.5 * last[0].std().item()
 names = ["the content pulls", "the style pulls"]
-show({name: heat(force, 420, signed=True, top=top) for name, force in zip(names, last)}, width=4.1)
+show({name: heatmap(force, 420, signed=True, vmax=top) for name, force in zip(names, last)}, width=4.1)
 
 # %% tags=["test"]
 assert angles[-1] < -0.3, angles
@@ -506,10 +505,10 @@ how_many = 4 + 4 - 1
 
 # %%
 cat, wood = gallery.content("chelsea", small), gallery.style("autumn", small)
-tiny_cat, tiny_wood = (p.to(home) for p in (resize(cat, scale.size // 2), gallery.style("autumn", scale.size // 2)))
+tiny_cat, tiny_wood = (p.to(home) for p in (resize(cat, profile.size // 2), gallery.style("autumn", profile.size // 2)))
 pairs = [(alpha, beta) for beta in (64, 256, 1024, 4096) for alpha in (16, 64, 256, 1024)]
 alphas, betas = torch.tensor(pairs, dtype=torch.float32, device=home).T
-weighted = Objective(ours.but(content_weight=alphas, style_weight=betas, tv_weight=0), exact, tiny_cat, tiny_wood)
+weighted = Objective(ours.replace(content_weight=alphas, style_weight=betas, tv_weight=0), exact, tiny_cat, tiny_wood)
 grid = synthesize(weighted, tiny_cat.expand(16, -1, -1, -1), optimizer="adam", steps=rounds).image
 show(list(grid.split(1)), [f"{a:,} : {b:,}" for a, b in pairs], columns=4, width=4.7, caption="α : β")
 
@@ -564,7 +563,7 @@ ratios = [10, 3, 1, 1 / 3, 1 / 10, 1 / 30, 1 / 100, 1 / 300, 1 / 1000]
 labels = [f"{max(1, r):g} : {max(1, 1 / r):,.0f}" for r in ratios]
 sweep = {
     (start, r): transfer(
-        cat, wood, features=features, start=start, steps=scale.steps * 2 // 3, content_weight=1e4 * r
+        cat, wood, features=features, init=start, steps=profile.steps * 2 // 3, content_weight=1e4 * r
     ).image
     for start in ("content", "noise")
     for r in ratios
@@ -583,7 +582,7 @@ show(row, labels[::2] + [" "] * 5, columns=5, width=6.7, caption=caption)
 waited = []
 for index in (3, 1, 6, 0, 4):
     begin = time.perf_counter()
-    slider.pick(index)
+    slider.select(index)
     waited.append(time.perf_counter() - begin)
 assert sorted(waited)[2] < 0.1, waited
 
@@ -638,9 +637,9 @@ guess_start = "a"
 # END SOLUTION
 
 # %%
-cup, sea = gallery.content("coffee", scale.size), gallery.style("waves", scale.size)
+cup, sea = gallery.content("coffee", profile.size), gallery.style("waves", profile.size)
 STARTS = ["content", "content+noise", "noise", "grey"]
-started = {s: transfer(cup, sea, features=features, start=s, steps=scale.steps) for s in STARTS}
+started = {s: transfer(cup, sea, features=features, init=s, steps=profile.steps) for s in STARTS}
 firsts = [make_init(s, cup, tuple(cup.shape)) for s in STARTS]
 show([*firsts, *(started[s].image for s in STARTS)], [*STARTS, *["after it"] * 4], columns=4, width=6.1)
 
@@ -648,14 +647,14 @@ show([*firsts, *(started[s].image for s in STARTS)], [*STARTS, *["after it"] * 4
 curve({s: r.records for s, r in started.items()}, "four starts")
 
 # %%
-early = max(2, scale.steps // 10)
+early = max(2, profile.steps // 10)
 cup_judge = Objective(ours, features, cup.to(home), sea.to(home))
 rows = []
 for s, r in started.items():
     pair = losses(r.image, cup_judge)
     rows.append([s, f"{r.records[0].total:,.0f}", f"{r.records[early - 1].total:,.0f}", f"{r.best.total:,.1f}",
                  *(f"{loss:.4f}" for loss in pair)])  # fmt: skip
-Table(["start", "loss at first", f"after {early}", f"after {scale.steps}", "content loss", "style loss"], rows)
+Table(["start", "loss at first", f"after {early}", f"after {profile.steps}", "content loss", "style loss"], rows)
 
 # %%
 check.choice(
@@ -706,9 +705,9 @@ rivals |= {f"sign, {rate}": {"optimizer": "sign", "learning_rate": rate} for rat
 raced, cost = {}, {}
 for name, how in rivals.items():
     begin = time.process_time()
-    raced[name] = transfer(cat, wood, features=features, steps=scale.steps, **how)
-    cost[name] = (time.process_time() - begin) / scale.steps  # whatever else this machine does is not counted
-figures.bars({name: r.best.total for name, r in raced.items()}, title=f"loss after {scale.steps} evaluations")
+    raced[name] = transfer(cat, wood, features=features, steps=profile.steps, **how)
+    cost[name] = (time.process_time() - begin) / profile.steps  # whatever else this machine does is not counted
+figures.bars({name: r.best.total for name, r in raced.items()}, title=f"loss after {profile.steps} evaluations")
 
 # %%
 best_of = {kind: min((n for n in raced if n.startswith(kind)), key=lambda n: raced[n].best.total)
@@ -726,7 +725,7 @@ left.set(
     yscale="log", xlabel="evaluations", ylim=(0.8 * raced["L-BFGS"].best.total, 3 * raced["L-BFGS"].records[0].total)
 )
 left.set_title("at the same number of evaluations (thin: other step sizes)", loc="left")
-limit = scale.steps * min(cost[name] for name in best_of.values())
+limit = profile.steps * min(cost[name] for name in best_of.values())
 right.set(xlabel="processor seconds", xlim=(0, limit))
 right.set_title("at the same time", loc="left")
 right.legend(loc="upper right")
@@ -746,7 +745,7 @@ Table(
     [
         "optimiser",
         "an evaluation",
-        f"loss after {scale.steps}",
+        f"loss after {profile.steps}",
         "in the same time",
         "loss then",
         "L-BFGS is there after",
@@ -839,7 +838,7 @@ guess_tutorial = "c"
 # %%
 night = gallery.style("nocturne", small)
 gauss = torch.randn(cat.shape, generator=torch.Generator().manual_seed(0))  # Gaussian noise, as in the report
-long = 5 * scale.steps
+long = 5 * profile.steps
 marks, seen_at = (long // 6, long), {}
 
 
@@ -848,9 +847,9 @@ def note(record):
         seen_at[record.step] = record.image
 
 
-sequence = transfer(cat, night, "pytorch_tutorial", start=gauss, steps=long, callback=note)
+sequence = transfer(cat, night, "pytorch_tutorial", init=gauss, steps=long, callback=note)
 default = transfer(cat, night, "pytorch_tutorial", steps=long // 2)  # from the photo: the tutorial's own start
-deep = transfer(cat, night, features=features, start=gauss, steps=long // 3, content_weight=1_000)
+deep = transfer(cat, night, features=features, init=gauss, steps=long // 3, content_weight=1_000)
 pictures = {f"tutorial, noise, {step} steps": picture for step, picture in seen_at.items()}
 pictures |= {f"tutorial, photo, {long // 2}": default.image, f"Gatys' layers, noise, {long // 3}": deep.image}
 show(pictures, columns=2, width=4.8)
@@ -907,7 +906,7 @@ crossed = {}
 for style_name, style_set in styles.items():
     for content_name, content_set in contents.items():
         crossed[f"content {content_name}\nstyle {style_name}"] = transfer(
-            cat, night, features=features, start=gauss, steps=scale.steps * 2 // 3,
+            cat, night, features=features, init=gauss, steps=profile.steps * 2 // 3,
             content_layers=content_set, style_layers=style_set,
         ).image  # fmt: skip
 show(crossed, columns=2, width=4.5)
@@ -951,7 +950,7 @@ assert shallow["relu1_1"] < full["relu1_1"], ends
 # table: all its layers stand *before* the ReLU, poolings take the maximum (Gatys' text prefers the mean), and its
 # weight of a million belongs to Gram matrices that are divided by C H W. **"We used Gatys' method with VGG-19" does not
 # say what was run.** With the compact network the weights of the tutorial lean towards the style, so that the cat
-# nearly drowns, even from the photo; with the ImageNet weights (scale `gpu`) the same numbers make another ratio.
+# nearly drowns, even from the photo; with the ImageNet weights (profile `gpu`) the same numbers make another ratio.
 #
 # ## 12 · Pictures of any size
 #
@@ -971,22 +970,22 @@ for shape in ((96, 96), (40, 200), (333, 57)):
 # stretched back. Below, everything is as it is. In a wide picture it is plain: the strokes are stretched, too.
 
 # %%
-pan = gallery.content("chelsea", scale.size * 5 // 4)
+pan = gallery.content("chelsea", profile.size * 5 // 4)
 top, low = (round(share * pan.shape[2]) for share in (0.16, 0.78))
 pan = pan[:, :, top:low]
 side = int((pan.shape[2] * pan.shape[3]) ** 0.5)
-square = transfer(resize(pan, (side, side)), resize(sea, (side, side)), features=features, steps=scale.steps * 5 // 6)
-free = transfer(pan, sea, features=features, steps=scale.steps * 5 // 6)
+square = transfer(resize(pan, (side, side)), resize(sea, (side, side)), features=features, steps=profile.steps * 5 // 6)
+free = transfer(pan, sea, features=features, steps=profile.steps * 5 // 6)
 forced = resize(square.image, tuple(pan.shape[2:]))
 show({"forced into squares, stretched back": forced, "as they are": free.image}, columns=1, width=4.4)
 
 # %% [markdown]
 # What is left to choose is how *large* the painting is, for the strokes have the size that they have in it. The library
-# brings its long side to the photo's; `style_side` says otherwise. Half, the same, double:
+# brings its long side to the photo's; `style_size` says otherwise. Half, the same, double:
 
 # %%
-brush = {side: transfer(cup, sea, features=features, style_size=side, steps=scale.steps * 2 // 3).image
-         for side in (scale.size // 2, scale.size, scale.size * 2)}  # fmt: skip
+brush = {side: transfer(cup, sea, features=features, style_size=side, steps=profile.steps * 2 // 3).image
+         for side in (profile.size // 2, profile.size, profile.size * 2)}  # fmt: skip
 show(list(brush.values()), [f"painting of {side} pixels" for side in brush], columns=3, width=6.5)
 
 # %% [markdown]
@@ -1019,14 +1018,14 @@ assert free.image.shape == pan.shape
 # you like it.
 
 # %%
-live = watch_transfer(photo, painting, start="noise", content_weight=2_000, steps=3 * scale.steps)
+live = watch_transfer(photo, painting, init="noise", content_weight=2_000, steps=3 * profile.steps)
 live
 
 # %% [markdown]
 # The same for those who read without a kernel: the run of section 1 at some moments, and its losses.
 
 # %%
-chosen = [s for s in moments if s in (6, 25, scale.steps)]
+chosen = [s for s in moments if s in (6, 25, profile.steps)]
 show([moments[s] for s in chosen], [f"step {s}" for s in chosen], width=4.4)
 
 # %%
@@ -1039,10 +1038,10 @@ figures.painting_so_far(alone["content and style"].image, alone["content and sty
 # below.
 #
 # **Exercise.** Paint the same cat in the same style with *no more evaluations*, so that **both** losses are smaller.
-# Take `transfer(cat, wood, features=features, steps=scale.steps, ...)` and what you have learned in this lesson.
+# Take `transfer(cat, wood, features=features, steps=profile.steps, ...)` and what you have learned in this lesson.
 
 # %%
-theirs = transfer(cat, wood, features=features, start="noise", optimizer="adam", steps=scale.steps).image
+theirs = transfer(cat, wood, features=features, init="noise", optimizer="adam", steps=profile.steps).image
 goal = losses(theirs, cat_judge)
 print(f"content loss {goal[0]:.4f}, style loss {goal[1]:.4f}")
 figures.show(theirs, "somebody's", width=3)
@@ -1050,7 +1049,7 @@ figures.show(theirs, "somebody's", width=3)
 # %% tags=["exercise"]
 # SOLUTION
 # STUDENT: better = ...  # a picture
-better = transfer(cat, wood, features=features, start="content", steps=scale.steps).image
+better = transfer(cat, wood, features=features, init="content", steps=profile.steps).image
 # END SOLUTION
 
 

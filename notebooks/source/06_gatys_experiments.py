@@ -20,8 +20,6 @@ from nstlib import (
     Objective,
     VGGFeatures,
     default_weights,
-    figures,
-    gallery,
     get_preset,
     gram_matrix,
     resize,
@@ -29,15 +27,16 @@ from nstlib import (
     texture,
     transfer,
 )
-from nstlib.course.anatomy import Table, heat, panels
-from nstlib.course import check, profile_for
-from nstlib.runtime import pick_device
-from nstlib.initialization import make_init
-from nstlib.synthesis import MAX_STEP
-from nstlib.tiling import TiledObjective
+from nstlib.course import check, figures, profile_for
+from nstlib.course.anatomy import Table, heatmap, panels
 from nstlib.course.widgets import slider_over
+from nstlib.data import gallery
+from nstlib.initialization import make_init
+from nstlib.optimize import MAX_STEP
+from nstlib.runtime import pick_device
+from nstlib.tiling import TiledObjective
 
-scale = profile_for("06_gatys_experiments")
+profile = profile_for("06_gatys_experiments")
 features = VGGFeatures(pooling="avg", device=pick_device())
 home = features.device
 STYLE = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
@@ -51,8 +50,8 @@ def show(*pictures, **options):
     return figure
 
 
-STEPS = scale.steps * 3 // 5
-scale
+STEPS = profile.steps * 3 // 5
+profile
 
 # %% [markdown]
 # ## 1 · How to compare
@@ -62,7 +61,7 @@ scale
 # the same; and once from a photo whose pixels were shaken by at most one grey level of 255, which nobody can see.
 
 # %%
-photo, painting = gallery.content("chelsea", scale.size), gallery.style("autumn", scale.size)
+photo, painting = gallery.content("chelsea", profile.size), gallery.style("autumn", profile.size)
 
 
 def paint(**changes):
@@ -76,7 +75,7 @@ def moved(picture, other):
 
 
 shake = (torch.rand(photo.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1) / 255
-usual, again, shaken = paint(), paint(), paint(start=(photo + shake).clamp(0, 1))
+usual, again, shaken = paint(), paint(), paint(init=(photo + shake).clamp(0, 1))
 print(f"painted again:            {moved(usual, again):.2f} %")
 print(
     f"from the shaken photo:    {moved(usual, shaken):.2f} %,",
@@ -124,7 +123,7 @@ networks = {
 }
 WATCHED = ["relu1_1", "pool1", "relu2_1", "pool2", "relu3_1", "pool3", "relu4_1", "pool4", "relu5_1"]
 # squared differences as in Gatys' paper, divided by nothing but their number
-absolute = ours.but(content_reduction="mean", style_reduction="mean", tv_weight=0)
+absolute = ours.replace(content_reduction="mean", style_reduction="mean", tv_weight=0)
 noise = make_init("noise", None, tuple(photo.shape)).to(home)
 
 
@@ -204,7 +203,7 @@ check.number(
 # %%
 pooled = {
     name: transfer(
-        photo, painting, absolute.but(content_weight=1, style_weight=30), features=network, steps=STEPS
+        photo, painting, absolute.replace(content_weight=1, style_weight=30), features=network, steps=STEPS
     ).image
     for name, network in networks.items()
 }
@@ -249,18 +248,18 @@ def chosen(flags):
     return torch.tensor([float(flag) for flag in flags], device=home)
 
 
-by_layer = ours.but(
+by_layer = ours.replace(
     content_weight=1_000,
     content_layers={name: chosen(c == name for c, _ in pairs) for name in CONTENT},
     style_layers={name: chosen(i < depth for _, depth in pairs) / chosen(depth for _, depth in pairs)
                   for i, name in enumerate(STYLE)},
 )  # fmt: skip
-small = scale.size * 3 // 4
+small = profile.size * 3 // 4
 little, brush = resize(photo, small).to(home), gallery.style("autumn", small).to(home)
 first = make_init("noise", None, tuple(little.shape)).to(home)
 grid = synthesize(
     Objective(by_layer, features, little, brush), first.expand(len(pairs), -1, -1, -1), optimizer="adam",
-    learning_rate=0.05, steps=scale.steps,
+    learning_rate=0.05, steps=profile.steps,
 ).image  # fmt: skip
 names = [f"content {content}\nstyle 1 to {depth}" for content, depth in pairs]
 show(list(grid.split(1)), names, columns=4, width=11.5)
@@ -320,17 +319,17 @@ assert sum(float(row[4]) for row in rows[:4]) < sum(float(row[4]) for row in row
 POOLS = [f"pool{i}" for i in range(1, 6)]
 WEIGHTS = [100, 1_000, 10_000]
 jobs = [(weight, pool) for weight in WEIGHTS for pool in POOLS]
-one_style = ours.but(
+one_style = ours.replace(
     content_layers={pool: chosen(p == pool for _, p in jobs) for pool in POOLS},
     style_layers={"pool3": 1.0},
     content_weight=torch.tensor([float(w) for w, _ in jobs], device=home),
 )
-tiny = max(56, scale.size * 3 // 5)
+tiny = max(56, profile.size * 3 // 5)
 kitten, leaves = resize(photo, tiny).to(home), gallery.style("autumn", tiny).to(home)
 first = make_init("noise", None, tuple(kitten.shape)).to(home)
 fifteen = synthesize(
     Objective(one_style, features, kitten, leaves), first.expand(len(jobs), -1, -1, -1), optimizer="adam",
-    learning_rate=0.05, steps=scale.steps,
+    learning_rate=0.05, steps=profile.steps,
 ).image  # fmt: skip
 titles = [f"content {pool}" for pool in POOLS] + [" "] * 10
 show(
@@ -338,7 +337,7 @@ show(
 )
 
 # %%
-pool_judge = Objective(ours.but(style_layers={"pool3": 1.0}), features, kitten, leaves)
+pool_judge = Objective(ours.replace(style_layers={"pool3": 1.0}), features, kitten, leaves)
 style_at_3 = relative_style(fifteen, pool_judge)["pool3"].view(3, 5).tolist()
 kept = [[resemblance(fifteen[5 * i + j][None], kitten) for j in range(5)] for i in range(3)]
 figure, (left, right) = panels(2, 11, 3.2)
@@ -382,7 +381,7 @@ print("smallest style loss:", ", ".join(f"{pool} at content weight {w:,}" for w,
 
 # %%
 night = gallery.style("nocturne", small)
-marks = [scale.steps * k // 4 for k in (5, 15, 50)]
+marks = [profile.steps * k // 4 for k in (5, 15, 50)]
 seen = {}
 
 
@@ -438,7 +437,7 @@ assert roughness(end) > roughness(cup)
 heavy = {}
 for start in ("content", "noise"):
     for weight in (10, 100, 1_000):
-        heavy[start, weight] = transfer(cup, night, features=features, start=start, content_weight=weight,
+        heavy[start, weight] = transfer(cup, night, features=features, init=start, content_weight=weight,
                                         steps=STEPS).image  # fmt: skip
 titles = [f"{start if start == 'noise' else 'photo'}, content weight {weight:,}" for start, weight in heavy]
 show(list(heavy.values()), titles, columns=3, width=11)
@@ -481,7 +480,7 @@ def square(picture, side):
     return resize(picture[:, :, y : y + n, x : x + n], (side, side))
 
 
-side = max(48, scale.size * 3 // 8)
+side = max(48, profile.size * 3 // 8)
 everybody = ["chelsea", "astronaut", "coffee", "rocket"]
 paintings = gallery.style_names()
 combos = [(c, s) for c in everybody for s in paintings]
@@ -496,7 +495,7 @@ def style_total(pictures):
         return sum(0.2 * loss for loss in crowd.terms(pictures.to(home))[1].values()).tolist()
 
 
-ends = synthesize(crowd, photos, optimizer="adam", learning_rate=0.03, steps=scale.steps * 3 // 5).image
+ends = synthesize(crowd, photos, optimizer="adam", learning_rate=0.03, steps=profile.steps * 3 // 5).image
 with torch.no_grad():
     totals = crowd(ends.to(home)).tolist()
 near, far = style_total(photos), style_total(ends)
@@ -537,7 +536,7 @@ assert sum(f < n for f, n in zip(far, near)) > 0.9 * len(combos)
 # at three sizes, photo and painting together:
 
 # %%
-sizes, bench, spent = [scale.size // 2, scale.size, 2 * scale.size], {}, {}
+sizes, bench, spent = [profile.size // 2, profile.size, 2 * profile.size], {}, {}
 for n in sizes:
     begin = time.process_time()
     bench[n] = transfer(gallery.content("chelsea", n), gallery.style("waves", n), features=features, steps=STEPS).image
@@ -631,7 +630,7 @@ tutorial = get_preset("pytorch_tutorial")
 mini, sea = gallery.content("chelsea", 48).to(home), gallery.style("waves", 48).to(home)
 plain_network = {name: Objective(tutorial, network, mini, sea) for name, network in networks.items()}
 starts = [make_init("content+noise", mini, tuple(mini.shape), seed).to(home) for seed in (0, 3)]
-evaluations = scale.steps * 13 // 4
+evaluations = profile.steps * 13 // 4
 conditions = {
     "as in the tutorial": {},
     "strong Wolfe line search": {"line_search": "strong_wolfe"},
@@ -825,14 +824,14 @@ assert all(jump(losses)[0] < 10 for group in safe.values() for losses in group),
 # Report 001 read that "VGG-16 presents smoother images, whereas VGG-19 generates finer details". The two differ by one
 # convolution in each of the blocks 3, 4 and 5 (lesson 01). Is it true? That takes both networks with their ImageNet
 # weights; our compact one exists as VGG-19 only, and to cut layers out of it would not make a VGG-16. The cell below
-# runs at the scale `gpu` (`NST_PROFILE=gpu`), which fetches the weights once.
+# runs at the profile `gpu` (`NST_PROFILE=gpu`), which fetches the weights once.
 
 # %%
 if default_weights() == "imagenet":
     both = {}
     for arch in ("vgg16", "vgg19"):
         network = VGGFeatures(arch, weights="imagenet", pooling="avg", device=home)
-        both[arch] = [paint(features=network, seed=seed, start="content+noise") for seed in range(3)]
+        both[arch] = [paint(features=network, seed=seed, init="content+noise") for seed in range(3)]
     rough = {arch: [roughness(p) for p in group] for arch, group in both.items()}
     print({arch: [f"{r:.2f} %" for r in group] for arch, group in rough.items()}, "roughness, three seeds each")
     apart = moved(both["vgg16"][0], both["vgg19"][0])
@@ -855,9 +854,9 @@ result
 # are laid down where they are within view. `scales=3` does that, with 2.5 times fewer steps at each larger size.
 
 # %%
-large, wide = 3 * scale.size, gallery.style("nocturne", 3 * scale.size)
+large, wide = 3 * profile.size, gallery.style("nocturne", 3 * profile.size)
 shape = (large * 3 // 4, large)
-steps = scale.steps * 2 // 5
+steps = profile.steps * 2 // 5
 
 
 def timed(**how):
@@ -903,7 +902,7 @@ figure
 # And from the photo, as in most transfers? There the large forms are in place from the start.
 
 # %%
-big_photo, big_style = gallery.content("chelsea", 2 * scale.size), gallery.style("waves", 2 * scale.size)
+big_photo, big_style = gallery.content("chelsea", 2 * profile.size), gallery.style("waves", 2 * profile.size)
 rows, twice = [], {}
 for name, how in {"at once": {"steps": steps}, "coarse to fine": {"steps": 2 * steps, "scales": 3}}.items():
     begin = time.process_time()
@@ -997,12 +996,12 @@ check.number(
 # tile for itself.
 
 # %%
-high, broad = (max(96, n // 16 * 16) for n in gallery.content("coffee", scale.size).shape[2:])
-scene, glass = resize(gallery.content("coffee"), (high, broad)), gallery.style("stained_glass", scale.size)
+high, broad = (max(96, n // 16 * 16) for n in gallery.content("coffee", profile.size).shape[2:])
+scene, glass = resize(gallery.content("coffee"), (high, broad)), gallery.style("stained_glass", profile.size)
 double = VGGFeatures(pooling="avg", precision="float32").double()
 double.dtype = torch.float64
 x64 = make_init("content+noise", scene, tuple(scene.shape)).double()
-no_content = ours.but(tv_weight=0)
+no_content = ours.replace(tv_weight=0)
 
 
 def slope(objective, picture):
@@ -1028,22 +1027,22 @@ errors = {name: ((g - gradients["whole"]).norm() / gradients["whole"].norm()).it
 print({name: f"{error:.1e}" for name, error in errors.items()})
 off = {name: (g - gradients["whole"]).abs().mean((0, 1)) for name, g in gradients.items() if name != "whole"}
 top = off["each tile for itself"].quantile(0.98).item()
-show({f"{name}: error {errors[name]:.0e}": heat(o, 420, top=top) for name, o in off.items()}, width=9)
+show({f"{name}: error {errors[name]:.0e}": heatmap(o, 420, vmax=top) for name, o in off.items()}, width=9)
 
 # %% tags=["test"]
 assert errors["exact tiles"] < 1e-7, errors
 assert errors["each tile for itself"] > 1e-2, errors
-assert len(list(exact_tiles._places(x64))) >= 4
+assert len(list(exact_tiles.tiles(x64))) >= 4
 
 # %% [markdown]
 # Bright is wrong. The exact tiles agree with the whole to the last digits (the left picture is black). And painted:
 
 # %%
-adam = {"optimizer": "adam", "steps": scale.steps * 3 // 10, "learning_rate": 0.04, "features": features}
+adam = {"optimizer": "adam", "steps": profile.steps * 3 // 10, "learning_rate": 0.04, "features": features}
 painted = {"whole": transfer(scene, glass, **adam).image, "exact tiles": transfer(scene, glass, tile=64, **adam).image}
 separate = torch.zeros_like(scene)
 for place in pieces(scene):
-    separate[place] = transfer(scene[place], resize(glass, scale.size), **adam).image
+    separate[place] = transfer(scene[place], resize(glass, profile.size), **adam).image
 painted["each tile for itself"] = separate
 
 
@@ -1085,7 +1084,7 @@ def kept_for_the_way_back(high, wide_):
 
 
 margin = TiledObjective(ours, networks["mean"], None, brush, tile=256).margin
-side = scale.size * 6 // 16 * 16
+side = profile.size * 6 // 16 * 16
 memory = {
     f"{side} x {side}, whole": kept_for_the_way_back(side, side),
     f"a tile of 256 with margin {margin}": kept_for_the_way_back(256 + 2 * margin, 256 + 2 * margin),
@@ -1121,7 +1120,7 @@ def one_evaluation(high, wide_, repeats=3):
     return (time.process_time() - begin) / repeats
 
 
-unit = scale.size * 5 // 4
+unit = profile.size * 5 // 4
 cost = [one_evaluation(unit * 3 // 4, unit), one_evaluation(3 * unit * 3 // 4, 3 * unit, 2)]
 print(f"{unit} x {unit * 3 // 4}: {1000 * cost[0]:.0f} ms; {3 * unit} x {9 * unit // 4}: {1000 * cost[1]:.0f} ms; "
       f"{cost[1] / cost[0]:.1f} times as long for 9 times the pixels")  # fmt: skip
@@ -1150,8 +1149,8 @@ options = {
     "content x 10": {"content_weight": 10 * ours.content_weight},
     "style from 1 to 3 only": {"style_layers": first_three},
     "content from relu2_2": {"content_layers": {"relu2_2": 1.0}},
-    "painting at half the size": {"style_side": scale.size // 2},
-    "start from noise": {"start": "noise"},
+    "painting at half the size": {"style_size": profile.size // 2},
+    "start from noise": {"init": "noise"},
     "another painting": "waves",
 }
 results = {}
@@ -1159,7 +1158,7 @@ for name, how in options.items():
     if how is None:
         results[name] = shaken
     elif isinstance(how, str):
-        results[name] = transfer(photo, gallery.style(how, scale.size), features=features, steps=STEPS).image
+        results[name] = transfer(photo, gallery.style(how, profile.size), features=features, steps=STEPS).image
     else:
         results[name] = paint(**how)
 league = dict(sorted(((name, moved(p, usual)) for name, p in results.items()), key=lambda item: item[1]))
@@ -1254,7 +1253,7 @@ assert league["start from noise"] > league["content x 10"]
 # | 001: calm, style 14.56 (25) to 0.636 (725), content 4.356 to 2.695 | our calm run is drawn beside it; the style falls, the content hardly moves | 5, 7 |
 # | 001: style 0.455 at 500, 1 463 093 at 525, 2 292 882 at 550, 3.67 at the end; "not sure why" | the clamp inside the closure; without it, or with the guard, there is none | 7 |
 # | 001: "brought back down to similar levels" | 3.67 is eight times 0.455; and content 10.46 against 6.09 | 7 |
-# | 001: VGG-16 smoother, VGG-19 finer | open here: needs both ImageNet networks (scale `gpu`) | 9 |
+# | 001: VGG-16 smoother, VGG-19 finer | open here: needs both ImageNet networks (profile `gpu`) | 9 |
 # | 001: "tiling techniques", larger dimensions | tiles with exact Gram matrices: same gradient, no seams | 11 |
 # | 002: 400 x 300 in about 2 minutes, 1200 x 900 in 30 to 40 (GTX 1050 Ti) | an evaluation costs at most 9 times as much, not 15 to 20 | 12 |
 #

@@ -28,17 +28,32 @@ from IPython.display import display
 from torch import nn
 
 import nstlib
-from nstlib import Objective, TrainingConfig, TransformerNet, VGGFeatures
-from nstlib import anatomy, coco, figures, gallery, gram_matrix, images, layer_names, resize, runtime, stylize, training
-from nstlib.course import check, profile_for, show
-from nstlib.presets import PRESETS
-from nstlib.feedforward.transformer import InstanceNorm
+from nstlib import (
+    Objective,
+    TrainingConfig,
+    TransformerNet,
+    VGGFeatures,
+    gram_matrix,
+    images,
+    resize,
+    runtime,
+    stylize,
+    train,
+)
+from nstlib.course import anatomy, check, figures, profile_for, show
 from nstlib.course.widgets import slider_over, upload_photo
+from nstlib.data import coco, gallery
+from nstlib.feedforward.checkpoint import CHECKPOINT
+from nstlib.feedforward.layers import InstanceNorm
+from nstlib.feedforward.perceptual_loss import PerceptualLoss
+from nstlib.feedforward.training import LR_WARMUP_STEPS, NETWORK
+from nstlib.presets import PRESETS
+from nstlib.pretrained import random_state
 
-scale = profile_for("10_training_a_style_network")
+profile = profile_for("10_training_a_style_network")
 temporary = tempfile.TemporaryDirectory(prefix="nst-lesson-10-")  # gone when the kernel ends
 work = Path(temporary.name)  # all that this lesson writes
-scale
+profile
 
 # %% [markdown]
 # ## 1 · Search once, paint often
@@ -116,7 +131,7 @@ printed = """3 256 256, 32 256 256, 64 128 128, 128 64 64, 128 64 64, 128 64 64,
 64 128 128, 32 256 256, 3 256 256"""  # report 000, figure 5
 assert [size for _, size in sizes] == [tuple(map(int, row.split())) for row in printed.split(",")]
 assert [layer.conv.kernel_size[0] for layer in (net.first, net.down1, net.down2, net.up1, net.up2)] == [9, 3, 3, 3, 3]
-assert (net.last.kernel_size[0], net.up1.up, len(net.blocks)) == (9, "nearest", 5)
+assert (net.last.kernel_size[0], net.up1.upsample, len(net.blocks)) == (9, "nearest", 5)
 assert total == sum(p.numel() for p in net.parameters())
 assert 1.6e6 < total < 1.7e6
 
@@ -139,8 +154,8 @@ assert 1.6e6 < total < 1.7e6
 
 # %%
 features = VGGFeatures("vgg19") if nstlib.default_weights() == "compact" else VGGFeatures("vgg16", "imagenet")
-photo = gallery.content("chelsea", scale.size)
-painting = gallery.style("waves", scale.size)
+photo = gallery.content("chelsea", profile.size)
+painting = gallery.style("waves", profile.size)
 layers = list(PRESETS["pytorch_examples"].style_layers)
 channels_of_vgg16 = dict(zip(layers, (64, 128, 256, 512)))
 seen, goal = features(photo, layers), features(painting, layers)
@@ -155,7 +170,7 @@ for name in layers:
 anatomy.Table(["layer", "C here", "Frobenius, squared", "MSELoss", "ratio", "ratio in VGG-16"], rows)
 
 # %% [markdown]
-# The ratio is exactly $C^2$. (Here C is that of the network in use, which is thin unless you work at the scale `gpu`;
+# The ratio is exactly $C^2$. (Here C is that of the network in use, which is thin unless you work at the profile `gpu`;
 # the last column has it for VGG-16.) It is not one factor that a weight could take back: it is another one at each
 # layer. So the *balance* of the layers changes. How much does each say, of all that is said about style?
 
@@ -166,7 +181,7 @@ anatomy.lines(percent, "share of each layer in the style loss", "%")
 # %% tags=["test"]
 for row, name in zip(rows, layers):
     assert abs(float(row[4].replace(",", "")) / features.channels(name) ** 2 - 1) < 1e-3
-preset = PRESETS["pytorch_examples"].but(content_weight=0.0)
+preset = PRESETS["pytorch_examples"].replace(content_weight=0.0)
 with torch.no_grad():
     by_library = Objective(preset, features, photo, painting)(photo).item()
 assert abs(by_library / (1e10 * sum(shares["MSELoss (runs)"].values())) - 1) < 1e-3
@@ -233,7 +248,7 @@ with torch.no_grad():  # a batch norm must have met photos before it can be used
 for each in nets.values():
     each.eval()
 
-photo = gallery.content("chelsea", min(scale.size, 256))
+photo = gallery.content("chelsea", min(profile.size, 256))
 kinds = {"the photo": photo, "darker": 0.4 * photo, "flat": 0.35 + 0.3 * photo}
 
 
@@ -244,11 +259,11 @@ def first_layer(net, picture):
 
 
 maps = {n: {k: first_layer(each, p) for k, p in kinds.items()} for n, each in nets.items()}
-number = anatomy.strongest(maps["instance"]["the photo"], 1)[0]
+number = anatomy.top_channels(maps["instance"]["the photo"], 1)[0]
 pictures = dict(kinds)
 for n, found in maps.items():
     top = found["the photo"][0, number].abs().quantile(0.99).item()
-    pictures |= {f"{n} norm: {k}": anatomy.heat(m[0, number], 256, signed=True, top=top) for k, m in found.items()}
+    pictures |= {f"{n} norm: {k}": anatomy.heatmap(m[0, number], 256, signed=True, vmax=top) for k, m in found.items()}
 show(list(pictures.values()), list(pictures), columns=3, width=6.6)
 
 # %% [markdown]
@@ -417,7 +432,7 @@ power = {}
 for k, how in enumerate(("transposed", "nearest")):
     made = [untrained(how, seed) for seed in range(12)]
     power[how] = spectrum(made)
-    axes[2 * k].imshow(figures._array(made[1][:, :, 48:80, 48:80]), interpolation="nearest")
+    axes[2 * k].imshow(figures.to_array(made[1][:, :, 48:80, 48:80]), interpolation="nearest")
     axes[2 * k].set_title(f"{how}, enlarged")
     axes[2 * k].axis("off")
 for k, found in enumerate(power.values()):
@@ -465,7 +480,7 @@ wanted = "astronaut rocket motorcycle_left hubble_deep_field retina ihc camera b
 found = [p for n in wanted.split() for p in folder.glob(f"{n}.*")]  # those that this version of scikit-image has
 for path in found:
     images.save(images.load(path, 360), work / "photos" / f"{path.stem}.jpg")
-held_out = {n: gallery.content(n, min(scale.size, 320)) for n in ("chelsea", "coffee")}
+held_out = {n: gallery.content(n, min(profile.size, 320)) for n in ("chelsea", "coffee")}
 for n, picture in held_out.items():
     images.save(picture, work / f"{n}.png")
 photos = {path.stem: images.load(path, 160) for path in sorted((work / "photos").glob("*.jpg"))}
@@ -483,7 +498,7 @@ show([resize(p, (120, 150)) for p in photos.values()], [n.split("_")[0] for n in
 # %%
 plain = TrainingConfig.for_profile(
     photos=str(work / "photos"), styles=("waves",), output=str(work / "identity"), samples=(str(work / "chelsea.png"),),
-    steps=scale.images, warmup=scale.images, learning_rate=2e-3, outlier_weight=0.0,
+    steps=profile.images, identity_steps=profile.images, learning_rate=2e-3, outlier_weight=0.0,
     checkpoint_every=0, picture_every=0, workers=0,
 )  # fmt: skip
 copies = {}
@@ -494,7 +509,7 @@ def psnr(picture, other):
 
 
 def look(record):
-    if record.step == 1 or record.step % max(1, scale.images // 8) == 0:
+    if record.step == 1 or record.step % max(1, profile.images // 8) == 0:
         copies[record.step] = record.image
 
 
@@ -508,7 +523,7 @@ def best_brightness(picture, other):
 
 
 cat = held_out["chelsea"]
-identity = training.train(plain, callback=look)
+identity = train(plain, callback=look)
 quarter = resize(resize(cat, tuple(s // 4 for s in cat.shape[2:])), tuple(cat.shape[2:]))
 copies = {step: resize(copy, tuple(cat.shape[2:])) for step, copy in copies.items()}
 values = {step: psnr(copy, cat) for step, copy in copies.items()}
@@ -539,7 +554,7 @@ print(f"it answers with pictures of brightness {stylize(identity, photo).mean():
 assert (stylize(identity, photo) - darker).abs().mean() < 0.03
 assert psnr(corrected, cat) >= psnr(copy, cat) - 0.1
 assert len(values) >= 5
-if scale.steps >= 100:
+if profile.steps >= 100:
     assert list(values.values())[-1] > values[1] + 4
     assert list(righted.values())[-1] > max(list(righted.values())[:3])  # detail is still coming
     assert psnr(copy, cat) > 15
@@ -575,7 +590,7 @@ def step_sizes(clear, ramp, before=400, after=60, rate=1e-3):
         if step == before and clear:
             adam.state.clear()
         since = step - before if step >= before else step
-        adam.param_groups[0]["lr"] = rate * min(1, (since + 1) / training.RAMP) if ramp else rate
+        adam.param_groups[0]["lr"] = rate * min(1, (since + 1) / LR_WARMUP_STEPS) if ramp else rate
         old = weights.detach().clone()
         weights.grad = (1 if step < before else 1000) * torch.randn(200, generator=generator)
         adam.step()
@@ -598,7 +613,7 @@ figure
 # With its memory Adam makes steps that are several times too large, for dozens of steps; the longer the warm-up, the
 # worse. So `Trainer._learn` says `self.adam.state.clear()` at the switch. Forgetting has a price, too: in its *first*
 # step a fresh Adam moves **every** weight by the full rate, on the word of a single batch. Therefore the rate begins
-# near zero and grows in `RAMP` steps; both times, at the start and at the switch.
+# near zero and grows in `LR_WARMUP_STEPS` steps; both times, at the start and at the switch.
 
 # %% tags=["test"]
 assert max(steps_of["remembers"].values()) > 2 * max(v for k, v in steps_of["forgets"].items() if k > 0)
@@ -632,8 +647,8 @@ little = {
     "smoke": {"width": 4, "blocks": 1, "size": 48, "batch": 2, "steps": 8, "style_size": 96},
     "cpu": {"width": 8, "blocks": 3, "size": 80, "batch": 4, "steps": 105, "style_size": 256},
     "gpu": {"width": 16, "blocks": 5, "size": 192, "batch": 4, "steps": 2000, "style_size": 384},
-}[runtime.scale()]
-seeds = (0, 1) if runtime.scale() != "smoke" else (0,)
+}[runtime.profile()]
+seeds = (0, 1) if runtime.profile() != "smoke" else (0,)
 target = PRESETS["course_network"]
 judge = VGGFeatures(pooling=target.pooling, precision="float32")
 goals = [Objective(target, judge, p, gallery.style("waves", little["style_size"])) for p in held_out.values()]
@@ -649,11 +664,11 @@ def differences(net):
 
 def small_training(warm, raised, seed, folder=work / "photos"):
     weight = target.content_weight * (3 if raised else 1)
-    config = TrainingConfig.from_dict(
+    config = TrainingConfig(
         photos=str(folder), styles=("waves",), output=str(work / "small"), crop=0.35, seed=seed, content_weight=weight,
-        outlier_weight=0.0, warmup=little["steps"] // 3 if warm else 0, checkpoint_every=0, picture_every=0, **little,
+        outlier_weight=0.0, identity_steps=little["steps"] // 3 if warm else 0, checkpoint_every=0, picture_every=0, **little,
     )  # fmt: skip
-    return training.train(config)
+    return train(config)
 
 
 changes = {
@@ -712,7 +727,7 @@ check.choice(
 assert round(percent["report 002: both"]["content"][0], 1) == -8.4
 assert round(100 + percent["report 002: both"]["style"][0], 1) == 11.6
 assert all(math.isfinite(v) for each in outcome.values() for o in each for v in o.values())
-if scale.steps >= 100:
+if profile.steps >= 100:
     for name in ("warm-up", "content weight x 3", "both"):
         assert sum(percent[name]["content"]) < 0, percent
         assert sum(percent[name]["style"]) > 0, percent
@@ -757,7 +772,7 @@ assert 23 < days < 25
 # ## 7 · Train one yourself
 #
 # Now in earnest, as far as a small machine goes: half the width of Johnson's network, crops of 144 pixels, a few hundred
-# steps. The settings are those of `nst train` at this scale, but for `outlier_weight`, a precaution for long
+# steps. The settings are those of `nst train` with this profile, but for `outlier_weight`, a precaution for long
 # trainings that Johnson's does not have. The cost first: we try four steps.
 
 # %%
@@ -771,13 +786,13 @@ def working_time():
 
 settings = {
     "photos": str(work / "photos"), "styles": ("waves",), "output": str(work / "waves"),
-    "samples": (str(work / "chelsea.png"),), "steps": scale.steps, "warmup": min(40, scale.steps // 4),
+    "samples": (str(work / "chelsea.png"),), "steps": profile.steps, "identity_steps": min(40, profile.steps // 4),
     "checkpoint_every": 100, "picture_every": 0, "workers": 0, "outlier_weight": 0.0,
 }  # fmt: skip
 config = TrainingConfig.for_profile(**settings)
-trial = replace(config, steps=4, warmup=0, samples=(), output=str(work / "trial"), checkpoint_every=0)
+trial = replace(config, steps=4, identity_steps=0, samples=(), output=str(work / "trial"), checkpoint_every=0)
 clock = []
-training.train(trial, callback=lambda record: clock.append(working_time()))
+train(trial, callback=lambda record: clock.append(working_time()))
 fastest = min(b - a for a, b in zip(clock, clock[1:]))
 print(f"{config.steps} steps of {config.batch} crops of {config.size} pixels, width {config.width}")
 print(f"four steps tried: {fastest:.2f} s each, so about {config.steps * fastest:.0f} s if nothing else runs here")
@@ -805,14 +820,14 @@ def live(every, title):
     return callback
 
 
-watch = live(max(1, scale.steps // 10), "waves")
-style_net = training.train(config, callback=watch)
+watch = live(max(1, profile.steps // 10), "waves")
+style_net = train(config, callback=watch)
 
 # %% [markdown]
 # The picture, from untrained to the end (the cat was not among the photos):
 
 # %%
-warm = [r for r in watch.records if r.note == "warm-up"]
+warm = [r for r in watch.records if r.note == "identity"]
 styled = [r for r in watch.records if not r.note]
 print(f"at the switch the loss grew from {warm[-1].total:.2g} to {styled[0].total:,.0f}")
 steps_shown = sorted(watch.moments)
@@ -824,11 +839,11 @@ show([watch.moments[s] for s in chosen], [f"step {s}" for s in chosen], columns=
 slider_over([watch.moments[s] for s in steps_shown], [f"step {s}" for s in steps_shown], "training")
 
 # %% tags=["test"]
-assert len(watch.records) == scale.steps
+assert len(watch.records) == profile.steps
 assert styled[0].total > 100 * warm[-1].total  # the switch: another loss, much larger
-if scale.steps >= 100:
+if profile.steps >= 100:
     assert sum(r.style_total for r in styled[-20:]) < 0.4 * sum(r.style_total for r in styled[:20])
-assert style_net.card["steps"] == scale.steps
+assert style_net.card["steps"] == profile.steps
 
 # %% [markdown]
 # First noise, then something like the photo (the warm-up), then the painting's blue, and lines where the photo has edges;
@@ -839,7 +854,7 @@ assert style_net.card["steps"] == scale.steps
 ready = style_net.for_inference()
 stylize(ready, held_out["coffee"])  # the first pass makes ready
 begin = time.perf_counter()
-gallery_of_ours = {n: stylize(ready, gallery.content(n, min(384, scale.size))) for n in gallery.content_names()}
+gallery_of_ours = {n: stylize(ready, gallery.content(n, min(384, profile.size))) for n in gallery.content_names()}
 each = (time.perf_counter() - begin) / len(gallery_of_ours)
 show([x[:, :, : round(0.68 * x.shape[3])] for n, p in gallery_of_ours.items() for x in (gallery.content(n, 384), p)],
      [x for n in gallery_of_ours for x in (n + ("" if n in held_out else " (trained on)"), "in one pass")],
@@ -855,7 +870,7 @@ mine
 # %% tags=["exercise"]
 # SOLUTION
 # STUDENT: my_picture = ...  # your code here: stylize(network, picture)
-my_picture = stylize(style_net, mine.image(min(384, scale.size)))
+my_picture = stylize(style_net, mine.image(min(384, profile.size)))
 # END SOLUTION
 
 
@@ -915,7 +930,7 @@ show(pictures, ["held out", "trained on a dozen", f"trained on {alone_photo} alo
 
 # %% tags=["test"]
 assert all(math.isfinite(v) for pair in gap.values() for v in pair)
-if scale.steps >= 100:
+if profile.steps >= 100:
     assert gap["one photo", "two photos held out"][0] > gap["a dozen photos", "two photos held out"][0]
 
 # %% [markdown]
@@ -937,7 +952,7 @@ if scale.steps >= 100:
 # %%
 rehearsal = {
     "photos": str(work / "photos"), "styles": ["waves"], "width": 4, "blocks": 1, "size": 48, "style_size": 96,
-    "batch": 2, "steps": 60, "warmup": 6, "checkpoint_every": 1, "picture_every": 0, "workers": 0, "device": "cpu",
+    "batch": 2, "steps": 60, "identity_steps": 6, "checkpoint_every": 1, "picture_every": 0, "workers": 0, "device": "cpu",
 }  # fmt: skip
 file = work / "rehearsal.json"
 file.write_text(json.dumps(rehearsal))
@@ -949,7 +964,7 @@ environment["OMP_NUM_THREADS"] = str(torch.get_num_threads())  # the same sums i
 
 def step_of(output):
     """The step of the checkpoint in a folder; 0 without one."""
-    path = output / training.CHECKPOINT
+    path = output / CHECKPOINT
     return torch.load(path, weights_only=True)["step"] if path.exists() else 0
 
 
@@ -961,7 +976,7 @@ process.kill()  # SIGKILL; TerminateProcess on Windows
 process.wait()
 died_at = step_of(killed)
 print(f"killed; the checkpoint says step {died_at} of {rehearsal['steps']}, there is no network yet:",
-      not (killed / training.NETWORK).exists())  # fmt: skip
+      not (killed / NETWORK).exists())  # fmt: skip
 
 # %% [markdown]
 # Now the same command with `--resume`; and beside it, here in the notebook, the same training without a break.
@@ -969,14 +984,14 @@ print(f"killed; the checkpoint says step {died_at} of {rehearsal['steps']}, ther
 # %%
 done = subprocess.run([*command, str(killed), "--resume"], env=environment, capture_output=True, text=True)
 print(*(done.stdout or done.stderr).splitlines()[:1])
-unbroken = training.train(TrainingConfig.from_file(file, output=str(work / "unbroken")))
-resumed = TransformerNet.load(killed / training.NETWORK)
+unbroken = train(TrainingConfig.from_file(file, output=str(work / "unbroken")))
+resumed = TransformerNet.load(killed / NETWORK)
 pairs = list(zip(unbroken.state_dict().items(), resumed.state_dict().values()))
 equal = sum(int(torch.equal(a, b)) for (_, a), b in pairs)
 print(f"{equal} of {len(pairs)} tensors of weights are the same, bit for bit")
 
 # %%
-saved = {n: torch.load(work / n / training.CHECKPOINT, weights_only=True)["records"] for n in ("unbroken", "killed")}
+saved = {n: torch.load(work / n / CHECKPOINT, weights_only=True)["records"] for n in ("unbroken", "killed")}
 figure, (ax,) = anatomy.panels(1, 8, 2.6)
 ax.plot([r["step"] for r in saved["unbroken"]], [r["total"] for r in saved["unbroken"]], lw=5, color="#c9dcea",
         label="without a break")  # fmt: skip
@@ -1018,12 +1033,12 @@ check.number(
     2 * 82_783 / 4,
     tolerance=1,
     hint="Each step takes four pictures; each picture is seen twice.",
-    why="SCALE_DEFAULTS['gpu'] in training_config.py has the same number.",
+    why="PROFILE_DEFAULTS['gpu'] in feedforward/config.py has the same number.",
 )
 
 # %% [markdown]
 # Report 000: "around 8 hours" on a Colab GPU for these 41,391 steps. What would it be here? We run one step of the real
-# size, with a single picture, and multiply. (With random weights in the VGG, unless you work at the scale `gpu`: time
+# size, with a single picture, and multiply. (With random weights in the VGG, unless you work at the profile `gpu`: time
 # does not care what the weights are.)
 
 
@@ -1031,7 +1046,7 @@ check.number(
 def real_step(features, batch, device):
     """Seconds for one step of the real recipe: network of width 32, 256 pixels, VGG-16 up to relu4_3."""
     net, style = TransformerNet().to(device), gallery.style("waves", 256).to(device)
-    loss = training.PerceptualLoss(PRESETS["pytorch_examples"], features, [style])
+    loss = PerceptualLoss(PRESETS["pytorch_examples"], features, [style])
     adam = torch.optim.Adam(net.parameters(), lr=1e-3)
     crops = torch.rand(batch, 3, 256, 256, device=device)
     times = []
@@ -1048,22 +1063,11 @@ def real_step(features, batch, device):
     return min(times)
 
 
-def random_vgg16(last="relu4_3"):
-    """Weights of the right shapes, up to a layer."""
-    state, before, names = {}, 3, layer_names("vgg16")
-    for i, name in enumerate(names[: names.index(last) + 1]):
-        if name.startswith("conv"):
-            after = (64, 128, 256, 512, 512)[int(name[4]) - 1]
-            state[f"features.{i}.weight"] = torch.randn(after, before, 3, 3) * (2 / (9 * before)) ** 0.5
-            state[f"features.{i}.bias"], before = torch.zeros(after), after
-    return state
-
-
 batch = 4 if device.type == "cuda" else 1
-at_real_size = runtime.scale() != "smoke"  # a test has no time for it
+at_real_size = runtime.profile() != "smoke"  # a test has no time for it
 second = math.nan
 if at_real_size:
-    second = real_step(VGGFeatures("vgg16", random_vgg16(), device=device), batch, device) * 4 / batch
+    second = real_step(VGGFeatures("vgg16", random_state("vgg16", last="relu4_3"), device=device), batch, device) * 4 / batch
 rows = []
 for pictures, words in ((2_000, "a first try"), (10_000, "plenty for one style"), (82_783, "train2014, as in 000")):
     megabytes, steps = pictures * 13e3 / 82_783, 2 * pictures // 4
@@ -1097,10 +1101,10 @@ def lasting_folder(name):
 def coco_photos(folder, pictures, split="train2017", server=None, **patience):
     """A folder with so many of COCO's photos that may be changed, fetched once; prints what it costs first."""
     address = f"{server}/annotations_trainval{split[-4:]}.zip" if server else None
-    index = coco.annotations(folder, split, address, progress=True, **patience)
-    chosen = coco.choose(index, licences="changes", limit=pictures, seed=0)
-    print(coco.cost(chosen, folder / split))
-    print(coco.fetch(chosen, folder / split, server and f"{server}/{split}", progress=True, **patience))
+    index = coco.load_annotations(folder, split, address, progress=True, **patience)
+    chosen = coco.select(index, licences="changes", limit=pictures, seed=0)
+    print(coco.estimate(chosen, folder / split))
+    print(coco.download(chosen, folder / split, server and f"{server}/{split}", progress=True, **patience))
     return folder / split
 
 
@@ -1112,30 +1116,30 @@ def train_on_coco(photos, output, style="waves", callback=None, **changes):
         "learning_rate": 1e-3, "decay": "none", "style_size": 512, "workers": 2, "checkpoint_every": 500,
         "picture_every": 500,
     }  # fmt: skip
-    resume = (Path(output) / training.CHECKPOINT).is_file()
+    resume = (Path(output) / CHECKPOINT).is_file()
     print("going on from the checkpoint" if resume else "from the start")
-    return training.train(TrainingConfig.from_dict(**{**recipe, **changes}), resume=resume, callback=callback, progress=True)
+    return train(TrainingConfig.from_dict({**recipe, **changes}), resume=resume, callback=callback, progress=True)
 
 
 # %% [markdown]
-# And the training itself. It runs only at the scale `gpu` (`NST_PROFILE=gpu`, on Colab: Runtime, change runtime type,
+# And the training itself. It runs only at the profile `gpu` (`NST_PROFILE=gpu`, on Colab: Runtime, change runtime type,
 # then set the variable before the first cell). After a disconnect run the notebook's first cell, the two above and this
 # one. A picture of two sample photos is written beside the checkpoint every 500 steps; the losses and the sample are
 # shown here.
 
 # %% tags=["coco"]
-if runtime.scale() == "gpu":
+if runtime.profile() == "gpu":
     many = coco_photos(Path(tempfile.gettempdir()) / "coco", 10_000)
     real = train_on_coco(many, lasting_folder("coco_waves"), callback=live(100, "coco"), steps=5_000)
 else:
-    print("not at this scale; NST_PROFILE=gpu runs it")
+    print("not with this profile; NST_PROFILE=gpu runs it")
 
 # %% [markdown]
 # It says `steps=5_000`, two epochs of 10,000 photos; take `82_783` and leave `steps` out for the whole recipe. The
 # repository tests this very code on a CPU, with a dozen painted pictures and a server on the same machine
 # (`tests/test_lesson_10_coco.py`): fetching, training, a kill, going on.
 #
-# Warm-up and `course_network` are one word each: `train_on_coco(many, folder, warmup=500, preset="course_network")`
+# Warm-up and `course_network` are one word each: `train_on_coco(many, folder, identity_steps=500, preset="course_network")`
 # into another folder, for a checkpoint knows its settings and refuses others.
 #
 # **Open question, for an evening.** Your network of section 7 has strokes of a certain size. Train it again with

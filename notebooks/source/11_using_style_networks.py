@@ -28,32 +28,21 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 from PIL import Image
 from torch import nn
 
-from nstlib import (
-    Objective,
-    VGGFeatures,
-    anatomy,
-    figures,
-    gallery,
-    get_preset,
-    load_model,
-    model_names,
-    resize,
-    side_by_side,
-    stylize,
-    transfer,
-)
+from nstlib import Objective, VGGFeatures, get_preset, load_model, model_names, resize, side_by_side, stylize, transfer
+from nstlib.course import anatomy, check, curve, figures, profile_for, show
 from nstlib.course.anatomy import Table
-from nstlib.course import check, curve, profile_for, show
-from nstlib.feedforward.export import check_onnx, export_onnx
-from nstlib.images import to_pil
-from nstlib.feedforward.models import mixture, styles_of
-from nstlib.runtime import pick_device
-from nstlib.feedforward.transformer import InstanceNorm, Layer, TransformerNet
 from nstlib.course.widgets import upload_photo
+from nstlib.data import gallery
+from nstlib.feedforward.export import check_onnx, export_onnx
+from nstlib.feedforward.layers import ConvLayer, InstanceNorm
+from nstlib.feedforward.models import style_weights, styles_of
+from nstlib.feedforward.transformer import TransformerNet
+from nstlib.images import to_pil
+from nstlib.runtime import pick_device
 
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 62})  # paintings are all detail; this keeps the file small
-scale = profile_for("11_using_style_networks")
-scale
+profile = profile_for("11_using_style_networks")
+profile
 
 # %% [markdown]
 # ## 1 · A painter who is ready
@@ -84,7 +73,7 @@ print(", ".join(styles))
 print(f"learnt from {config['photos']} photos; judged by: {many.card['extractor']} VGG-19")
 
 # %%
-photo = gallery.content("chelsea", scale.size * 5 // 4)
+photo = gallery.content("chelsea", profile.size * 5 // 4)
 painted = stylize(fast, photo, styles.index("waves"))
 show({"a photo": photo, "a style that it holds: waves": gallery.style("waves", 320), "painted": painted}, width=7)
 
@@ -112,7 +101,7 @@ window, took = widgets.Image(format="jpeg"), widgets.Label()
 
 def paint_mine(_=None):
     begin = time.perf_counter()
-    picture = stylize(fast, mine.image(scale.size * 3 // 2), styles.index(chosen.value))
+    picture = stylize(fast, mine.image(profile.size * 3 // 2), styles.index(chosen.value))
     took.value = f"{mine.name}: {picture.shape[3]} x {picture.shape[2]} pixels in {time.perf_counter() - begin:.2f} s"
     window.value = figures.jpeg(figures.enlarged(picture, 480))
     return picture
@@ -127,7 +116,7 @@ widgets.VBox([mine.widget, chosen, took, window])
 # What it shows first, for those who read without a kernel:
 
 # %%
-show({mine.name: mine.image(scale.size * 3 // 2), chosen.value.replace("_", " "): my_picture}, width=5.6)
+show({mine.name: mine.image(profile.size * 3 // 2), chosen.value.replace("_", " "): my_picture}, width=5.6)
 
 # %% [markdown]
 # Save what you like: `from nstlib import save`, then `save(my_picture, "mine.png")`. From a terminal the same is
@@ -166,7 +155,7 @@ show(
 pairs = [("astronaut", "cafe_terrace"), ("coffee", "great_wave"), ("rocket", "nocturne")]
 shown = [(c, s) for c, s in pairs if s in styles]
 any_photo = [
-    stylize(fast, gallery.content(c, scale.size * 3 // 2), styles.index(s))[:, :, : scale.size] for c, s in shown
+    stylize(fast, gallery.content(c, profile.size * 3 // 2), styles.index(s))[:, :, : profile.size] for c, s in shown
 ]
 show(any_photo, [f"{c}: {s.replace('_', ' ')}" for c, s in shown], width=7.5)
 
@@ -347,7 +336,7 @@ canvas, answer_time = widgets.Image(format="jpeg"), widgets.Label()
 
 def mix(_=None):
     begin = time.perf_counter()
-    source = mine.image(scale.size) if mine.own else resize(photo, scale.size)
+    source = mine.image(profile.size) if mine.uploaded else resize(photo, profile.size)
     picture = stylize(fast, source, between(left.value, right.value, slider.value))
     seconds = time.perf_counter() - begin
     answer_time.value = f"answered in {seconds:.3f} s"
@@ -439,7 +428,7 @@ preset = get_preset("course_network")
 
 def judged(picture, style, against=photo):
     """Weighted content and style loss of a picture, as the network's own training measured them."""
-    home = extractor.gain.device
+    home = extractor.device
     goal = Objective(preset, extractor, against.to(home), gallery.style(style, config["style_size"]).to(home))
     with torch.no_grad():
         content, loss, _ = goal.weighted_terms(goal.terms(picture.to(home)))[:, 0].tolist()
@@ -480,7 +469,7 @@ weights[styles.index("stained_glass")] = 0.2
 
 # %%
 ready = isinstance(weights, torch.Tensor) and weights.shape == (many.styles,) and abs(weights.sum() - 1) < 1e-3
-wanted = stylize(fast, photo, mixture(many, "waves=5,nocturne=3,stained_glass=2"))
+wanted = stylize(fast, photo, style_weights(many, "waves=5,nocturne=3,stained_glass=2"))
 three = stylize(fast, photo, weights) if ready else (... if weights is ... else weights)
 check.picture(
     "three styles",
@@ -488,7 +477,7 @@ check.picture(
     like=wanted,
     tolerance=0.004,
     hint=["Begin with torch.zeros(many.styles).", "styles.index('waves') is the place of the first; the rest is 0.2."],
-    why="In nstlib: mixture(net, 'waves=5,nocturne=3,stained_glass=2'); at the command line: --style with the same.",
+    why="In nstlib: style_weights(net, 'waves=5,nocturne=3,stained_glass=2'); at the command line: --style with the same.",
 )
 
 # %% [markdown]
@@ -573,7 +562,7 @@ assert exchanged["up2"] < 0.05 * of_row == 0.05 * exchanged["all"]
 # start. Names of layers: `first`, `down1`, `down2`, `blocks.0` to `blocks.4`, `up1`, `up2`. There is no check: look.
 
 # %%
-yours = stylize(crossed("stained_glass", "nocturne", ("up",)), mine.image(scale.size * 5 // 4))
+yours = stylize(crossed("stained_glass", "nocturne", ("up",)), mine.image(profile.size * 5 // 4))
 show(yours, "glass in the colours of the night", width=3.4)
 
 # %% [markdown]
@@ -601,10 +590,10 @@ def clock(paint, times=5):
 
 
 pass_seconds = clock(lambda: stylize(fast, photo, styles.index(one)))
-options = {"optimizer": "lbfgs", "features": extractor, "style_side": config["style_size"]}
-slow = transfer(photo, style, preset, steps=scale.steps, **options)
+options = {"optimizer": "lbfgs", "features": extractor, "style_size": config["style_size"]}
+slow = transfer(photo, style, preset, steps=profile.steps, **options)
 network_picture = stylize(fast, photo, styles.index(one))
-show({"network, one pass": network_picture, f"Gatys, {scale.steps} steps": slow.image}, width=6.6)
+show({"network, one pass": network_picture, f"Gatys, {profile.steps} steps": slow.image}, width=6.6)
 
 # %%
 ledger = {
@@ -624,7 +613,7 @@ caught = next((r for r in slow.records if r.content_total + r.style_total < netw
 if caught:
     print(f"Gatys reaches the network's loss at step {caught.step}, after {caught.seconds:.2f} s;")
     print(f"the network needs {pass_seconds:.3f} s: {caught.seconds / pass_seconds:.0f} times faster to the same loss,")
-print(f"and {slow.seconds / pass_seconds:.0f} times faster than all {scale.steps} steps.")
+print(f"and {slow.seconds / pass_seconds:.0f} times faster than all {profile.steps} steps.")
 
 # %% tags=["test"]
 assert sum(losses["network"]) < 0.6 * sum(losses["the photo itself"])
@@ -640,8 +629,8 @@ assert slow.best.total < slow.records[0].total
 
 # %%
 begin_at = {"from the photo": photo, "from the network's picture": network_picture}
-few = max(4, scale.steps // 5)
-runs = {name: transfer(photo, style, preset, start=p, steps=few, **options) for name, p in begin_at.items()}
+few = max(4, profile.steps // 5)
+runs = {name: transfer(photo, style, preset, init=p, steps=few, **options) for name, p in begin_at.items()}
 figure = curve({name: run.records for name, run in runs.items()}, f"the first {few} steps", width=5.6)
 figure.axes[0].axhline(runs["from the network's picture"].records[0].total, color="#9aa0a6", ls="--", lw=1)
 figure
@@ -696,7 +685,7 @@ show(compared, titles, columns=2, width=5.2) if compared else None
 # three sizes. (The photo is 512 pixels wide; the largest is enlarged.)
 
 # %%
-sizes = [scale.size, 2 * scale.size, 4 * scale.size]
+sizes = [profile.size, 2 * profile.size, 4 * profile.size]
 astronaut = gallery.content("astronaut")
 big = {side: resize(astronaut, side) for side in sizes}
 row = styles.index("stained_glass")
@@ -811,7 +800,7 @@ class Nothing(nn.Module):
 def convolutions_alone(net):
     net = copy.deepcopy(net)
     for module in net.modules():
-        if isinstance(module, Layer):
+        if isinstance(module, ConvLayer):
             module.norm = Nothing()
         if isinstance(module, nn.Conv2d):
             module.weight.data.fill_(1 / module.weight[0].numel())
@@ -839,7 +828,7 @@ axes[0].set_title("what the middle pixel may see")
 axes[1].imshow((influence / influence.max()) ** 0.25, cmap="magma")
 axes[1].set_title("what it depends on (fourth root)")
 for ax in axes:
-    ax.add_patch(figures._rectangle(field, field))
+    ax.add_patch(figures.frame_rectangle(field, field))
     ax.patches[0].set(xy=(144 - half, 144 - half), linewidth=1.5)
     ax.axis("off")
 figure
@@ -857,7 +846,7 @@ assert 0.3 < inside < 1
 # This has a consequence: a photo that is painted in two halves does not fit together, not even far from the cut.
 
 # %%
-whole = resize(astronaut, max(scale.size, 192))
+whole = resize(astronaut, max(profile.size, 192))
 middle = whole.shape[3] // 2
 halves = [stylize(fast, whole[:, :, :, part], row) for part in (slice(0, middle), slice(middle, None))]
 together, apart_painted = stylize(fast, whole, row), torch.cat(halves, 3)
@@ -989,7 +978,7 @@ assert sum(totals[-1]) > sum(totals[0])
 # %%
 missing = [n for n in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(n) is None]
 small = TransformerNet(norm="conditional", styles=2, width=4, blocks=1)  # for quick tests: export takes its time
-to_export = small if scale.size < 200 else many
+to_export = small if profile.size < 200 else many
 folder = tempfile.TemporaryDirectory()
 file = Path(folder.name, "painter.onnx")
 if missing:
@@ -1029,7 +1018,7 @@ try:
 except ImportError:
     print("and torch cannot be imported here")
 """
-last, side = to_export.styles - 1, scale.size * 3 // 2
+last, side = to_export.styles - 1, profile.size * 3 // 2
 rows_of = torch.eye(last + 1)
 chosen_rows = {"waves": rows_of[styles.index("waves") % (last + 1)][None], "autumn": rows_of[0][None]}
 jobs = {

@@ -33,31 +33,31 @@ from nstlib import (
     TrainingConfig,
     TransformerNet,
     VGGFeatures,
-    figures,
-    gallery,
     get_preset,
     images,
-    layer_names,
     load,
     load_model,
     resize,
     save,
     stylize,
-    training,
+    train,
     transfer,
-)  # fmt: skip
+)
+from nstlib.course import check, figures, profile_for, show
 from nstlib.course.anatomy import Table, panels
-from nstlib.course import check, profile_for, show
+from nstlib.data import gallery
 from nstlib.feedforward.models import styles_of
-from nstlib.runtime import return_freed_memory, pick_device, pick_precision
-from nstlib.runtime import scale as scale_name
+from nstlib.feedforward.perceptual_loss import PerceptualLoss
+from nstlib.pretrained import random_state
+from nstlib.runtime import pick_device, pick_precision, return_freed_memory
+from nstlib.runtime import profile as profile_name
 from nstlib.timing import compare, multiply_adds, peak_memory, synchronize
 
-scale = profile_for("12_backprop_vs_feedforward")
+profile = profile_for("12_backprop_vs_feedforward")
 device = pick_device()
 temporary = tempfile.TemporaryDirectory(prefix="nst-lesson-12-")  # gone when the kernel ends
 work = Path(temporary.name)
-scale
+profile
 
 # %% [markdown]
 # ## 1 · Two ways, one picture
@@ -69,9 +69,9 @@ scale
 many = load_model("many")
 config, style_name = many.card["config"], "waves"
 network = many.single(styles_of(many).index(style_name)).for_inference(device=device)  # one style of the thirteen
-preset = get_preset("course_network").but(content_weight=config["content_weight"])
+preset = get_preset("course_network").replace(content_weight=config["content_weight"])
 cat = gallery.content("chelsea")[:, :, :300, 25:425]
-photo = resize(cat, (scale.size * 3 // 4, scale.size)).to(device)
+photo = resize(cat, (profile.size * 3 // 4, profile.size)).to(device)
 style = gallery.style(style_name, config["style_size"]).to(device)
 print(
     f"{photo.shape[3]} x {photo.shape[2]} pixels; trained with and judged by content weight {preset.content_weight:g}"
@@ -544,18 +544,7 @@ assert round(27.03 / 0.026) == 1040
 
 
 # %%
-def random_vgg19(last="relu5_1"):
-    """Weights of VGG-19's shapes, up to a layer."""
-    state, before, names = {}, 3, layer_names("vgg19")
-    for i, name in enumerate(names[: names.index(last) + 1]):
-        if name.startswith("conv"):
-            after = (64, 128, 256, 512, 512)[int(name[4]) - 1]
-            state[f"features.{i}.weight"] = torch.randn(after, before, 3, 3) * (2 / (9 * before)) ** 0.5
-            state[f"features.{i}.bias"], before = torch.zeros(after), after
-    return state
-
-
-wide_state = random_vgg19()
+wide_state = random_state("vgg19", last="relu5_1")
 wide_vgg = VGGFeatures(weights=wide_state, pooling=preset.pooling, device=device)
 wide_objective = Objective(preset, wide_vgg, photo, style)
 wide_network = TransformerNet().for_inference(device=device)
@@ -574,7 +563,7 @@ unit_times
 # *job*? Two steps of it, twice:
 
 # %%
-options = {"optimizer": "lbfgs", "features": extractor, "style_side": config["style_size"], "device": device}
+options = {"optimizer": "lbfgs", "features": extractor, "style_size": config["style_size"], "device": device}
 for attempt in ("first", "second"):
     print(f"{attempt} time: {seconds_of(lambda: transfer(photo, style, preset, steps=2, **options)):.2f} s")
 
@@ -609,14 +598,14 @@ def keep(record):
         kept_at["the network's time"] = (now, record.step, record.image, layers)
 
 
-result = transfer(photo, style, preset, steps=scale.steps, callback=keep, **options)
+result = transfer(photo, style, preset, steps=profile.steps, callback=keep, **options)
 whole_seconds = time.perf_counter() - begin
 head_start = whole_seconds - result.seconds  # the targets, before the first step
 gaps = [b.seconds - a.seconds for a, b in zip(result.records, result.records[1:])]
 job_400 = head_start + steps * statistics.median(gaps)
 in_job, bare = statistics.median(gaps), unit["step: compact VGG-19"]
 print(
-    f"{scale.steps} steps in {whole_seconds:.1f} s; the median step {1e3 * in_job:.1f} ms, the slowest {1e3 * max(gaps):.0f} ms"
+    f"{profile.steps} steps in {whole_seconds:.1f} s; the median step {1e3 * in_job:.1f} ms, the slowest {1e3 * max(gaps):.0f} ms"
 )
 print(f"{steps} median steps and the targets: {job_400:.1f} s; {steps} of the bare steps above: {steps * bare:.1f} s")
 
@@ -626,7 +615,7 @@ print(f"{steps} median steps and the targets: {job_400:.1f} s; {steps} of the ba
 
 # %%
 wide_job = steps * unit["step: full VGG-19"]
-how = "run" if scale.steps == steps else f"run, {scale.steps} steps"
+how = "run" if profile.steps == steps else f"run, {profile.steps} steps"
 rows = [
     ["report 002, Tesla K80", "27.03 s", "0.025 s", "1,081 (or 1,040)"],
     [f"here: compact VGG-19 ({how}), slim network", f"{job_400:.2f} s", f"{pass_seconds:.4f} s",
@@ -639,7 +628,7 @@ Table([f"{photo.shape[3]} x {photo.shape[2]} pixels", "400 steps", "one pass", "
 # %% tags=["test"]
 assert whole_seconds > 5 * pass_seconds
 assert wide_job > 5 * unit["pass: full network"]
-assert len(result.records) == scale.steps
+assert len(result.records) == profile.steps
 assert result.stopped == "finished"
 
 # %% [markdown]
@@ -811,18 +800,18 @@ little = {
     "smoke": {"width": 4, "blocks": 1, "size": 48, "batch": 2},
     "cpu": {"width": 12, "blocks": 3, "size": 80, "batch": 4},
     "gpu": {"width": 16, "blocks": 5, "size": 192, "batch": 4},
-}[scale_name()]
+}[profile_name()]
 
 
 def tiny_training(warm, seed):
     """A tiny network, the seconds it took, and how the judges see its cat as the steps go by."""
-    recipe = TrainingConfig.from_dict(
+    recipe = TrainingConfig(
         photos=str(work / "photos"), styles=(style_name,), samples=(str(work / "cat.png"),), output=str(work / "tiny"),
-        steps=scale.images, warmup=scale.images // 3 if warm else 0, crop=0.35, seed=seed, outlier_weight=0.0,
+        steps=profile.images, identity_steps=profile.images // 3 if warm else 0, crop=0.35, seed=seed, outlier_weight=0.0,
         style_size=config["style_size"], content_weight=preset.content_weight, weights="compact",
         learning_rate=2e-3, checkpoint_every=0, picture_every=0, **little,
     )  # fmt: skip
-    seen, looked, every = {}, 0.0, max(1, scale.images // 10)
+    seen, looked, every = {}, 0.0, max(1, profile.images // 10)
 
     def look(record):
         nonlocal looked
@@ -833,15 +822,15 @@ def tiny_training(warm, seed):
             looked += time.perf_counter() - begin  # looking is not training
 
     begin = time.perf_counter()
-    net = training.train(recipe, callback=look)
+    net = train(recipe, callback=look)
     return net, time.perf_counter() - begin - looked, seen
 
 
-seeds = (0, 1) if scale_name() != "smoke" else (0,)
+seeds = (0, 1) if profile_name() != "smoke" else (0,)
 tiny = {warm: [tiny_training(warm, seed) for seed in seeds] for warm in (False, True)}
 tiny_seconds = statistics.median(seconds for each in tiny.values() for _, seconds, _ in each)
 photos = len(list((work / "photos").iterdir()))
-print(f"{2 * len(seeds)} trainings of {scale.images} steps on {photos} photos, {tiny_seconds:.0f} s each")
+print(f"{2 * len(seeds)} trainings of {profile.images} steps on {photos} photos, {tiny_seconds:.0f} s each")
 
 # %%
 pictures = {
@@ -887,10 +876,10 @@ assert all(v > 1 for v in first["tiny network"][1])
 assert round(reported["transform net"][1]) == 232
 assert round(reported["transform net + warm-up"][1]) == 27
 assert [round(v[0], 2) for v in reported.values()] == [1.0, 1.44, 1.32]
-if scale.steps >= 100:
+if profile.steps >= 100:
     for r in ratio.values():
         assert min(r["tiny network"][1]) < r["the photo itself"][1][0]
-        assert scale_name() == "gpu" or r["many"][1][0] < min(r["tiny network"][1])
+        assert profile_name() == "gpu" or r["many"][1][0] < min(r["tiny network"][1])
 
 # %% [markdown]
 # (Two numbers: two seeds.) The report's **differences**, tens of thousands and hundreds of millions, cannot be set
@@ -944,12 +933,12 @@ figure
 # pictures lay in memory. The dot is the network: its time, its loss.
 
 # %%
-seconds = [head_start + step * in_job for step in range(1, scale.steps + 1)]  # by the median step
+seconds = [head_start + step * in_job for step in range(1, profile.steps + 1)]  # by the median step
 kept_at = {what: (seconds[mark[1] - 1], *mark[1:]) for what, mark in kept_at.items()}
 best = [min(r.total for r in result.records[: i + 1]) for i in range(len(result.records))]
 crossing, ahead = kept_at.get("the network's loss"), kept_at.get("ahead in every layer")
 figure, (ax,) = panels(1, 9.0, 3.9)
-ax.plot(seconds, best, color=figures.COLOURS[0], lw=2.2, label=f"Gatys, {scale.steps} steps")
+ax.plot(seconds, best, color=figures.COLOURS[0], lw=2.2, label=f"Gatys, {profile.steps} steps")
 ax.plot(seconds[0], best[0], "o", ms=5, color=figures.COLOURS[0])
 ax.axhline(network_loss, color=figures.COLOURS[1], lw=1.2, ls="--")
 ax.plot(pass_seconds, network_loss, "o", ms=9, color=figures.COLOURS[1], label="network, one pass")
@@ -975,7 +964,7 @@ if "the network's time" not in kept_at:
     timeline[f"Gatys, {pass_seconds:.2f} s: no step yet"] = photo
 for now, step, picture, _ in sorted(kept_at.values(), key=lambda mark: mark[0]):
     timeline[f"Gatys, {now:.2f} s: step {step}"] = picture
-timeline[f"Gatys, {seconds[-1]:.1f} s: step {scale.steps}"] = result.image
+timeline[f"Gatys, {seconds[-1]:.1f} s: step {profile.steps}"] = result.image
 timeline[f"network, {pass_seconds:.2f} s"] = network_picture
 show(timeline, columns=3, width=9.4)
 
@@ -1029,15 +1018,15 @@ for what, mark in (("the network's loss", crossing), ("ahead in every layer", ah
         else "not reached"
     )
     print(f"{what}: {words}")
-print(f"all {scale.steps} steps: a pass is {seconds[-1] / pass_seconds:,.0f} times faster")
+print(f"all {profile.steps} steps: a pass is {seconds[-1] / pass_seconds:,.0f} times faster")
 
 # %% tags=["test"]
 assert pass_seconds < whole_seconds
 assert best[-1] < best[0]
-if scale.steps >= 100:
+if profile.steps >= 100:
     assert crossing is not None
     assert ahead is not None
-    assert 1 < crossing[1] < ahead[1] < scale.steps
+    assert 1 < crossing[1] < ahead[1] < profile.steps
     assert best[-1] < 0.8 * network_loss
 
 # %% [markdown]
@@ -1183,20 +1172,8 @@ widgets.VBox([*knobs.values(), answer])
 crop = 64
 recipe_net = TransformerNet()
 vgg16_shapes = {"relu1_2": 64, "relu2_2": 128, "relu3_3": 256, "relu4_3": 512}
-
-
-def random_vgg16():
-    state, before, names = {}, 3, layer_names("vgg16")
-    for i, name in enumerate(names[: names.index("relu4_3") + 1]):
-        if name.startswith("conv"):
-            after = (64, 128, 256, 512)[int(name[4]) - 1]
-            state[f"features.{i}.weight"] = torch.randn(after, before, 3, 3) * (2 / (9 * before)) ** 0.5
-            state[f"features.{i}.bias"], before = torch.zeros(after), after
-    return state
-
-
-recipe_loss = training.PerceptualLoss(
-    get_preset("pytorch_examples"), VGGFeatures("vgg16", random_vgg16()), [torch.rand(1, 3, crop, crop)]
+recipe_loss = PerceptualLoss(
+    get_preset("pytorch_examples"), VGGFeatures("vgg16", random_state("vgg16", last="relu4_3")), [torch.rand(1, 3, crop, crop)]
 )
 crops = torch.rand(1, 3, crop, crop)
 per_picture = multiply_adds(
@@ -1362,7 +1339,7 @@ Table(["", *next(iter(by_side.values())), "400 steps / pass, slim", "full"], row
 # %%
 setup = """
 import torch, nstlib
-from nstlib import gallery, training
+from nstlib.data import gallery
 torch.set_num_threads({threads})
 preset = nstlib.get_preset("course_network")
 photo = nstlib.resize(gallery.content("chelsea"), ({height}, {width}))
@@ -1383,9 +1360,9 @@ jobs = {
 }
 recipe = {"photos": str(work / "photos"), "styles": ["waves"], "output": str(work / "memory"), "width": 16, "size": 144,
           "batch": 4, "steps": 2, "crop": 0.35, "checkpoint_every": 0, "picture_every": 0}  # fmt: skip
-learn = f"training.train(nstlib.TrainingConfig.from_dict(**{recipe!r}), features=extractor)"
+learn = f"nstlib.train(nstlib.TrainingConfig.from_dict({recipe!r}), features=extractor)"
 low = (photo.shape[2], photo.shape[3])
-shapes = [low] if scale_name() == "smoke" else [low, (2 * low[0], 2 * low[1])]
+shapes = [low] if profile_name() == "smoke" else [low, (2 * low[0], 2 * low[1])]
 
 
 def megabytes(job, height, width):
@@ -1399,7 +1376,7 @@ def megabytes(job, height, width):
 
 
 peak = {f"{name}, {w} x {h}": megabytes(job, h, w) for h, w in shapes for name, job in jobs.items()}
-if scale_name() != "smoke":
+if profile_name() != "smoke":
     peak["training, 4 crops of 144"] = megabytes(learn, *low)
 figures.bars(peak, "MB", width=7.6, title="memory that a run adds at its peak")
 
@@ -1450,11 +1427,11 @@ if len(shapes) > 1 and device.type != "cuda":
 # are five Gram matrices. Let us store them, and see what that saves.
 
 # %%
-grams = {n: g.cpu().contiguous() for n, g in objective.style_targets.items()}
+grams = {n: g.cpu().contiguous() for n, g in objective.targets.style.items()}
 torch.save(grams, work / "style_of_waves.pt")
 restored = torch.load(work / "style_of_waves.pt", weights_only=True)
 again = Objective(preset, extractor, photo, style[:, :, :64, :64])  # made with a wrong style ...
-again.style_targets = {n: g.to(device) for n, g in restored.items()}  # ... and given the stored one
+again.targets = again.targets._replace(style={n: g.to(device) for n, g in restored.items()})  # ... and given the stored one
 with torch.no_grad():
     print(f"loss with the painting {objective(photo).item():.4f}, with the stored matrices {again(photo).item():.4f}")
 target_seconds = statistics.median(seconds_of(lambda: Objective(preset, extractor, photo, style)) for _ in range(5))

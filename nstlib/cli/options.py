@@ -8,7 +8,6 @@ import inspect
 import re
 import types
 import typing
-from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import SettingError
@@ -76,6 +75,5 @@ def field_docs(cls: type) -> dict[str, str]:
 
 def _scalar_type(hint: Any) -> type:
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    return next(kind for kind in kinds if kind is not type(None))
-
-
+    scalar: type = next(kind for kind in kinds if kind is not type(None))
+    return scalar

@@ -62,7 +62,9 @@ def _add_synthesis_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", default="course", metavar="NAME", help=f"{presets} (default: %(default)s)")
     parser.add_argument("--weights", metavar="W", help="compact, imagenet, or a file (default: by NST_PROFILE)")
     parser.add_argument("--style-weight", type=float, metavar="W", help="(default: the preset's)")
-    parser.add_argument("--scales", type=int, default=1, metavar="N", help="coarse to fine: N sizes, each twice the last")
+    parser.add_argument(
+        "--scales", type=int, default=1, metavar="N", help="coarse to fine: N sizes, each twice the last"
+    )
     parser.add_argument("--tile", type=int, metavar="PX", help="paint large pictures in tiles, to save memory")
     parser.add_argument("--seed", type=int, default=0, help="of the noise (default: %(default)s)")
     parser.add_argument("--report", action="store_true", help="also write a sheet and a JSON record beside OUT")

@@ -18,7 +18,12 @@ LAST_STEPS = 100
 
 
 def make_card(
-    config: TrainingConfig, progress: Progress, photos: int, extractor: str, processes: int, earlier: list[dict[str, Any]]
+    config: TrainingConfig,
+    progress: Progress,
+    photos: int,
+    extractor: str,
+    processes: int,
+    earlier: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """Return the card as plain data; nothing in it tells where the training ran.
 

@@ -68,7 +68,7 @@ class TrainingConfig:
         batch: Photos per step in each process.
         steps: Steps of Adam in all.
         identity_steps: So many of the steps first learn to copy the photo (mean squared difference of pixels).
-        outlier_weight: Weight of the penalty on outliers in feature maps, which prevents spots; 0 is Johnson's training.
+        outlier_weight: Weight of the penalty on outliers in feature maps, which prevents spots; Johnson has 0.
         learning_rate: Learning rate of Adam.
         decay: Of the learning rate: "none", or "cosine" (up in 50 steps, then down to zero at the last step).
         seed: Of weights, photos, crops and styles.

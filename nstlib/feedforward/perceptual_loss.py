@@ -26,9 +26,7 @@ class PerceptualLoss:
         grams: Gram matrices of all styles by layer, (styles, C, C).
     """
 
-    def __init__(
-        self, preset: Preset, features: VGGFeatures, styles: Sequence[Tensor], compile: bool = False
-    ) -> None:
+    def __init__(self, preset: Preset, features: VGGFeatures, styles: Sequence[Tensor], compile: bool = False) -> None:
         self.preset = preset
         self.iter_features: IterFeatures = _compiled(features) if compile else features.iter_features
         with torch.no_grad():

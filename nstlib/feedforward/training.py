@@ -46,7 +46,7 @@ OUTLIER_THRESHOLD = 6.0
 """Values further than this from the mean of their map, in standard deviations, count as outliers."""
 
 LR_WARMUP_STEPS = 50
-"""Steps in which the learning rate of the "cosine" schedule grows from zero: Adam's first steps are the least stable."""
+"""Steps in which the learning rate of the "cosine" schedule grows from zero: Adam's first steps are least stable."""
 
 SAMPLE_SIZE = 384
 """Long side of the sample photos in pixels."""
@@ -145,9 +145,7 @@ class Trainer:
         """Train until the last step, a stop or Ctrl-C; return the network."""
         is_main = self.accelerator.is_main_process
         failures = 0  # in a row
-        bar = tqdm(
-            total=self.config.steps, initial=self.progress.step, unit="step", disable=not (progress and is_main)
-        )
+        bar = tqdm(total=self.config.steps, initial=self.progress.step, unit="step", disable=not (progress and is_main))
         try:
             for photos, styles, broken in self._batches():
                 begin = time.perf_counter()
@@ -223,7 +221,7 @@ class Trainer:
         return torch.stack(penalties).sum() if penalties else None
 
     def _mean_over_processes(self, terms: Tensor) -> list[float]:
-        """Return the terms and the norm of the gradient; the same in every process, or one would step and another not."""
+        """Return the terms and the norm of the gradient, equal in all processes, so that all of them step or none."""
         gradient_norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), math.inf)
         numbers: list[float] = self.accelerator.reduce(torch.stack([*terms, gradient_norm]), "mean").tolist()
         return numbers
@@ -271,7 +269,8 @@ class Trainer:
         """Return the first sample photo, painted in the first style: (1, 3, H, W) on the CPU."""
         photo = self._samples()[0].to(self.device)
         with torch.no_grad():
-            return self._inference_net()(photo, 0).float().cpu()
+            painted: Tensor = self._inference_net()(photo, 0)
+        return painted.float().cpu()
 
     def _inference_net(self) -> TransformerNet:
         net: TransformerNet = self.accelerator.unwrap_model(self.net)
@@ -287,7 +286,7 @@ class Trainer:
             self.config, self.progress, len(self.photos), self.extractor, self.accelerator.num_processes, self.earlier
         )
         for norm in self.norms:
-            norm.outlier_threshold = 0.0
+            norm.outlier_threshold = None
         if self.accelerator.is_main_process:
             net.save(self.output / NETWORK)
         return net.eval().to("cpu")

@@ -141,7 +141,7 @@ def _plan(canvas: Canvas, seed: int):
 
 
 def _birches(canvas: Canvas, seed: int):
-    """Colour, direction and number of the trunk at every pixel (number 0: none)."""
+    """Colour, direction and number of the trunk at every pixel; the number is 0 where there is none."""
     x, y = canvas.x, canvas.y
     picture, angle = np.zeros_like(canvas.lab), np.full_like(x, np.pi / 2)
     number = np.zeros(x.shape, np.int32)

@@ -4,8 +4,8 @@ A stroke is a ribbon along a path.  Its ribbon is sampled finely along and acros
 each sample lands on one pixel of a canvas that is twice as large as the picture,
 and a later sample simply covers an earlier one, as thick paint does.  Bristles
 leave gaps where the brush runs dry, so the layers below show through.  Shrinking
-the canvas at the end smooths the edges, and that is all the anti-aliasing needed;
-it also means that thousands of strokes are a handful of array operations.
+the canvas at the end smooths the edges, so no other anti-aliasing is needed, and
+thousands of strokes take only a few array operations.
 
 Lengths and widths of strokes are in *units* of 1/960 of the picture's height.
 """
@@ -124,9 +124,9 @@ class Canvas:
         guide: Array | None,
         tolerance: float,
     ) -> tuple[Array, Array]:
-        """Follow the angle field from each start; give paths and their usable share.
+        """Follow the angle field from each start; return paths and their usable share.
 
-        A path ends early where the ``guide`` picture has become another colour, so
+        A path ends early where the colour of the ``guide`` picture changes, so
         strokes bend along the edges of things and do not smear across them.
         """
         step = (length / 960.0 / (_PATH_POINTS - 1))[:, None]
@@ -234,7 +234,7 @@ class Canvas:
         gloss: float = 0.02,
         contrast: float = 1.0,
     ) -> NDArray[np.uint8]:
-        """Light the paint from the upper left, shrink, and give 8-bit sRGB."""
+        """Light the paint from the upper left, shrink, and return 8-bit sRGB."""
         height = self.relief
         if weave:
             # Plain weave: two sets of threads, each hidden where the other passes.

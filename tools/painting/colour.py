@@ -64,12 +64,12 @@ def _linear_rgb(lab: Array) -> Array:
 
 
 def lab_to_rgb(lab: Array) -> Array:
-    """sRGB in 0..1; colours a screen cannot show lose chroma, not hue."""
+    """sRGB in 0..1; colours that a screen cannot show lose chroma, not hue."""
     lab = np.asarray(lab, np.float32).copy()
     lab[..., 0] = np.clip(lab[..., 0], 0.0, 1.0)
     linear = _linear_rgb(lab)
-    # Three rounds of fading towards grey bring nearly everything into the gamut;
-    # what is left is clipped and is too little to see.
+    # A few rounds of fading towards grey bring nearly everything into the gamut;
+    # the rest is clipped, by too little to see.
     for _ in range(4):
         outside = (linear.min(-1) < -0.002) | (linear.max(-1) > 1.002)
         if not outside.any():
@@ -107,7 +107,7 @@ def jitter(
     chroma: float = 0.02,
     hue: float = 10.0,
 ) -> Array:
-    """Broken colour: every stroke departs a little from what it was asked for."""
+    """Broken colour: the colour of every stroke differs a little from the given one."""
     light, strength, angle = to_lch(np.asarray(lab, np.float32))
     shape = light.shape
     return lch(

@@ -1,8 +1,8 @@
 """Still life with a guitar, in the manner of analytical turned synthetic cubism.
 
-The picture is split again and again into facets; every facet looks at the still
-life from a place of its own, a little moved, turned and scaled, so that outlines
-break where facets meet.  Each facet is shaded from one edge and scrubbed with a dry
+The picture is split again and again into facets; every facet shows the still life
+from another viewpoint, a little moved, turned and scaled, so that outlines break
+where facets meet.  Each facet is shaded from one edge and scrubbed with a dry
 brush along its own direction; dark lines pick up some of the edges.
 """
 
@@ -22,7 +22,7 @@ ROSE, SIENNA, BLACK = lch(0.71, 0.105, 22), lch(0.56, 0.135, 42), lch(0.22, 0.02
 
 
 def _facets(x, y, rng: np.random.Generator, centre, smallest: float) -> tuple[np.ndarray, np.ndarray]:
-    """Split the plane by lines into facets; give labels and each facet's direction."""
+    """Split the plane by lines into facets; return labels and each facet's direction."""
     labels = np.zeros(x.shape, np.int32)
     flat, px, py = labels.reshape(-1), x.reshape(-1), y.reshape(-1)
     pixel = 1.0 / x.shape[0] ** 2
@@ -166,7 +166,7 @@ def paint(size: int, seed: int) -> NDArray[np.uint8]:
     ).astype(np.float32)
     radius = np.sqrt(weight / rows**2 / np.pi).astype(np.float32)
 
-    # What each facet sees.
+    # The still life as each facet shows it.
     turn = rng.normal(0, 0.13, count).astype(np.float32)[facet]
     zoom = np.exp(rng.normal(0, 0.13, count)).astype(np.float32)[facet]
     move = rng.normal(0, 0.019, (count, 2)).astype(np.float32)[facet]
@@ -175,7 +175,7 @@ def paint(size: int, seed: int) -> NDArray[np.uint8]:
     seen_y = centre[facet, 1] + zoom * (np.sin(turn) * dx + np.cos(turn) * dy) + move[..., 1]
     plan, things = _still_life(0.60 + (seen_x - 0.60) / 1.08, 0.50 + (seen_y - 0.50) / 1.08, seed)
     stencil = facet * 64 + things
-    # Some facets wear a glaze of one of the palette's colours.
+    # Some facets get a glaze of one of the palette's colours.
     palette = np.array([OCHRE, BLUE, GREEN, ROSE, CREAM, DEEP, SIENNA])
     veil = palette[rng.choice(len(palette), count, p=[0.26, 0.22, 0.14, 0.12, 0.14, 0.06, 0.06])]
     share = np.where(rng.random(count) < 0.50, rng.uniform(0.15, 0.50, count), 0.05).astype(np.float32)

@@ -54,7 +54,7 @@ def smoothstep(low: float, high: float, value: ArrayLike) -> Array:
 
 
 def vortex(x: Array, y: Array, cx: float, cy: float, radius: float, turn: float) -> tuple[Array, Array]:
-    """Velocity of one whirl: fastest near ``radius``, dying away outside.
+    """Velocity of one whirl: largest near ``radius``, falling to zero outside.
 
     ``turn`` is its strength; the sign gives the sense of rotation.
     """

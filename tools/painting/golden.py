@@ -51,7 +51,7 @@ class Panel:
         self.gilt = np.ones((height, width), np.float32)
 
     def inlay(self, mask: pen.Mask, tone=None, raised: float = 0.0) -> None:
-        """Fill a mask with enamel of one tone, or with gold if there is none."""
+        """Fill a mask with enamel of one tone, or with gold if no tone is given."""
         rows, columns = mask.box()
         share = np.asarray(mask.image.crop((columns.start, rows.start, columns.stop, rows.stop)), np.float32)
         share = share / 255

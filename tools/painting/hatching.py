@@ -1,9 +1,9 @@
 """A hill town by a river: pen hatching over watercolour.
 
-The town is a pile of little houses drawn from back to front.  Each face knows its
-wash, its tone and the direction of its hatching; where it is darker, a second and a
-third set of lines cross the first.  The wash under the ink is free: it pools at its
-edges, granulates in the paper's tooth and does not quite meet the lines.
+The town is a pile of little houses drawn from back to front.  Each face has a wash,
+a tone and a direction of hatching; where it is darker, a second and a third set of
+lines cross the first.  The wash under the ink is loose: it pools at its edges,
+granulates in the paper's tooth and does not quite meet the lines.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def paint(size: int, seed: int) -> NDArray[np.uint8]:
     hatch = 1 - (1 - 0.80 * sets[0]) * (1 - 0.75 * sets[1]) * (1 - 0.75 * sets[2])
     ink = np.maximum(hatch, drawing.ink.array() * (0.93 + 0.1 * fields.noise(x, y, 90, seed + 95)))
 
-    # --- wash: slipped against the drawing by a hand's tremor, pooling at its edges
+    # --- wash: slightly displaced from the drawing, pooling at its edges
     tooth = pen.paper(width, height, seed + 90, 150)
     slip = 0.0030 * height
     row = np.clip(np.arange(height)[:, None] + slip * fields.fractal(x, y, 18, seed + 91, 2), 0, height - 1).astype(

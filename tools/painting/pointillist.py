@@ -1,7 +1,7 @@
 """Poplars by the water at evening, in dots of pure colour.
 
-No dot has the colour it stands for.  Every dot is one of a few pure pigments, drawn
-by lot so that together they average to the plan; some are its complement, which
+No dot has the planned colour.  Every dot is one of a few pure pigments, drawn at
+random so that together they average to the plan; some are its complement, which
 makes the rest vibrate.  Large dots first, small ones last, on a warm ground.
 """
 
@@ -14,7 +14,7 @@ from . import colour, fields
 from .brush import Brush, Canvas
 from .colour import lch
 
-#: Pigments: lightness, chroma, hue -- the colour circle twice, and some tints.
+# Pigments as lightness, chroma and hue: the colour circle twice, and some tints.
 PIGMENTS = np.array(
     [
         lch(light, strength, hue)
@@ -130,7 +130,7 @@ def _land(x, y, seed: int):
         dx = x - cx
         inside = (np.abs(dx) < profile * (1 + 0.30 * rough)) & (y < foot) & (t < 1)
         picture = foliage(inside, np.sign(SUN[0] - cx) * dx / half, hue)
-    # A low bank grounds the trees and parts them from their mirror images.
+    # A low bank separates the trees from their mirror images.
     shore = (HORIZON - 0.010 - y) / (0.015 + 0.008 * clumps) + 0.9 * rough
     shade = lch(0.36 + 0.10 * clumps, 0.115, 230 + 110 * rough)
     picture = colour.mix(
@@ -180,9 +180,9 @@ def _plan(canvas: Canvas, seed: int):
 
 
 def _pigments(plan, rng: np.random.Generator, purity: float, opposite: float):
-    """For each planned colour, draw one pigment; nearer ones are likelier."""
+    """Draw one pigment for each planned colour; nearer ones are more likely."""
     difference = plan[:, None, :] - PIGMENTS[None]
-    # Lightness must hold for forms to read, so it counts more than hue.
+    # Lightness counts more than hue, because forms are recognised by it.
     distance = (difference**2 * np.array([2.6, 1.0, 1.0], np.float32)).sum(-1)
     chance = np.exp(-distance / purity**2)
     turned = plan * np.array([1, -0.9, -0.9], np.float32)

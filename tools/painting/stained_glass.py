@@ -1,7 +1,7 @@
 """Sun, hills, river and flowers in leaded glass.
 
-The cartoon divides the window into things; each thing is cut into pieces that
-follow its own form (rings of the sun, furrows of the hills, petals).  Every piece
+The cartoon divides the window into objects; each object is cut into pieces that
+follow its form (rings of the sun, furrows of the hills, petals).  Every piece
 is one sheet of glass: its own tone, streaks drawn in one direction, seeds and
 bubbles, a brighter middle where light floods through, and rounded lead around it.
 """
@@ -74,7 +74,7 @@ class Window:
         self.colours.extend(tones)
 
     def pieces(self, inside: NDArray[np.bool_], ids: NDArray[np.int32], tones) -> None:
-        """Make the pieces ``ids`` (0, 1, ...) of the region, one given tone each."""
+        """Make the pieces ``ids`` (0, 1, ...) of the region, each with one of the given tones."""
         self.labels[inside] = ids[inside] + len(self.colours)
         self.colours.extend(tones)
 
@@ -101,7 +101,7 @@ def _cartoon(window: Window, seed: int) -> None:
             ],
         ) * warm[..., None] + deep * (1 - warm[..., None])
 
-    # Sky: pieces longer around the sun than outwards, so they ring it like ripples.
+    # Sky: pieces longer around the sun than outwards, so they surround it like ripples.
     window.cut(everywhere, radius * 2.1, turn * (radius + 0.15) * 0.9 + 0.5 * radius, 210, sky)
     # A stream of wind, pale blue, winds across the sky.
     wind = y - (0.20 + 0.10 * np.sin(x * 5.2 + 0.6) + 0.06 * np.sin(x * 11))

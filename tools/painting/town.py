@@ -1,7 +1,7 @@
 """The drawing of a hill town: houses, towers, trees and boats, from back to front.
 
-It gives a label for every pixel (which face is seen there) and the ink of the
-contours; :mod:`painting.hatching` shades the faces and washes them with colour.
+It consists of a label for every pixel (the face that is visible there) and the ink
+of the contours; :mod:`painting.hatching` shades the faces and adds the colour.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WATER = 0.845
 
 @dataclass
 class Face:
-    """One flat or round thing: wash, tone 0..1, hatching angle or centre."""
+    """One flat or round object: wash, tone 0..1, hatching angle or centre."""
 
     wash: np.ndarray
     tone: float

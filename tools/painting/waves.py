@@ -288,7 +288,7 @@ def paint(size: int, seed: int) -> NDArray[np.uint8]:
         (0.84, 1.03, 0.15, 1),
     ]:
         _wave(sheet, cx, cy, scale, flip, rng)
-    # The wood's grain and the paper's tooth come through every block.
+    # The wood's grain and the paper's tooth show through every block.
     x, y = sheet.x, sheet.y
     rings = y * 150 + 9 * fields.fractal(x * 0.35, y * 1.5, 3, seed + 70, 3)
     grain = np.sin(rings * 2.2) * (0.6 + 0.4 * fields.noise(x * 0.3, y * 3, 14, seed + 71))
@@ -297,6 +297,6 @@ def paint(size: int, seed: int) -> NDArray[np.uint8]:
     )
     wash = fields.fractal(x, y, 5, seed + 75, 3)
     sheet.lab[..., 0] += 0.018 * wash
-    # Old paper: a breath of warmth over all.
+    # Old paper: slightly warmer overall.
     sheet.lab[..., 2] += 0.010
     return colour.to_bytes(shrink(sheet.lab, FACTOR))
