@@ -1,10 +1,10 @@
-"""The floor of a step: the sum over VGG's layers of each convolution's own best time on this machine.
+"""Lower bound of a step: the sum of the best times of VGG's convolutions on this machine.
 
-Each convolution runs alone, again and again on the same tensors, in both memory layouts; the fastest of all calls
-counts, forward and backward with respect to its input. No step with these convolutions can be faster, and none can
-reach it: the tensors between the layers would all have to be in the cache already.
+Each convolution runs alone, several times on the same tensors, in both memory formats, forward and backward with
+respect to its input; the fastest call counts. No step with these convolutions can be faster. None can reach the bound
+either, because all tensors between the layers would have to be in the cache already.
 
-``python -m benchmarks.floor '{"which": "full", "size": [256, 256]}'``
+``python -m benchmarks.floor '{"weights": "full", "size": [256, 256], "repeats": 5}'``
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from functools import partial
 
 import torch
 
-from nstlib import VGGFeatures
+from nstlib import VGGFeatures, layer_names
 from nstlib.runtime import keep_freed_memory, pick_device
 from nstlib.timing import synchronize
-from nstlib import layer_names
 
 from .worker import weights_of
 
 LAST = "relu5_1"
 
 
-def best(call: Callable[[], object], repeats: int) -> float:
-    found = []
+def best_time(call: Callable[[], object], repeats: int) -> float:
+    """Return the shortest time of ``repeats`` calls in seconds; one call before them is not counted."""
+    seconds = []
     for _ in range(repeats + 1):
         synchronize()
-        begin = time.perf_counter()
+        started = time.perf_counter()
         call()
         synchronize()
-        found.append(time.perf_counter() - begin)
-    return min(found[1:])
+        seconds.append(time.perf_counter() - started)
+    return min(seconds[1:])
 
 
 @torch.no_grad()
-def floor(which: str, size: tuple[int, int], device: torch.device, repeats: int = 5) -> dict[str, float]:
-    """Seconds of all convolutions up to relu5_1, forward and backward."""
+def floor(weights: str, size: tuple[int, int], device: torch.device, repeats: int = 5) -> dict[str, float]:
+    """Return the seconds of all convolutions up to relu5_1, "forward" and "backward"."""
     if device.type == "cpu":
         keep_freed_memory()
-    network = VGGFeatures(weights=weights_of(which), device=device)
+    network = VGGFeatures(weights=weights_of(weights), device=device)
     torch.backends.cudnn.benchmark = True
     sums = {"forward": 0.0, "backward": 0.0}
     height, width = size
@@ -52,25 +52,39 @@ def floor(which: str, size: tuple[int, int], device: torch.device, repeats: int 
             break
         if name.startswith("pool"):
             height, width = height // 2, width // 2
-        if not name.startswith("conv"):
-            continue
-        conv, found = network.convs[name], dict.fromkeys(sums, float("inf"))
-        for layout in (torch.channels_last, torch.contiguous_format):
-            w, bias = conv.weight.contiguous(memory_format=layout), conv.bias
-            v = w.to(network.dtype)
-            x, g = (
-                torch.rand(1, channels, height, width, device=device).to(dtype).contiguous(memory_format=layout)
-                for channels, dtype in ((w.shape[1], w.dtype), (w.shape[0], v.dtype))
-            )
-            calls = {
-                "forward": partial(torch.conv2d, x, w, bias, padding=1),
-                "backward": partial(torch.conv_transpose2d, g, v, padding=1),
-            }
-            found = {k: min(found[k], best(call, repeats)) for k, call in calls.items()}
-        sums = {k: sums[k] + found[k] for k in sums}
+        if name.startswith("conv"):
+            times = convolution_times(network.convs[name], network.dtype, (height, width), device, repeats)
+            sums = {direction: sums[direction] + times[direction] for direction in sums}
     return sums
 
 
+def convolution_times(
+    conv: torch.nn.Conv2d, backward_dtype: torch.dtype, size: tuple[int, int], device: torch.device, repeats: int
+) -> dict[str, float]:
+    """Return the best seconds of one convolution over both memory formats.
+
+    The forward pass runs in the dtype of the weights, the backward pass in ``backward_dtype``.
+    """
+    times = {"forward": float("inf"), "backward": float("inf")}
+    out_channels, in_channels = conv.weight.shape[:2]
+    for memory_format in (torch.channels_last, torch.contiguous_format):
+        weight = conv.weight.contiguous(memory_format=memory_format)
+        backward_weight = weight.to(backward_dtype)
+        x = torch.rand(1, in_channels, *size, device=device).to(weight.dtype)
+        grad = torch.rand(1, out_channels, *size, device=device).to(backward_dtype)
+        x, grad = (tensor.contiguous(memory_format=memory_format) for tensor in (x, grad))
+        forward = partial(torch.conv2d, x, weight, conv.bias, padding=1)
+        backward = partial(torch.conv_transpose2d, grad, backward_weight, padding=1)
+        times["forward"] = min(times["forward"], best_time(forward, repeats))
+        times["backward"] = min(times["backward"], best_time(backward, repeats))
+    return times
+
+
+def main(spec: dict[str, object]) -> None:
+    """Print the result for a specification in JSON."""
+    size, device = tuple(spec["size"]), pick_device(spec.get("device"))
+    print(json.dumps(floor(spec["weights"], size, device, spec["repeats"])))
+
+
 if __name__ == "__main__":
-    spec = json.loads(sys.argv[1])
-    print(json.dumps(floor(spec["which"], tuple(spec["size"]), pick_device(spec.get("device")), spec["repeats"])))
+    main(json.loads(sys.argv[1]))

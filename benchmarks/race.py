@@ -1,7 +1,7 @@
-"""A whole transfer, with the loss after each evaluation judged in float32: ``python -m benchmarks.race '{...}'``.
+"""A whole transfer, with the loss after its evaluations in float32: ``python -m benchmarks.race '{...}'``.
 
-Time runs from the two pictures in memory to the painting, with the network and its targets; copying pictures for the
-judge and judging them are not counted.
+The measured time begins with the two pictures in memory and ends with the painting; it includes making the network and
+its targets. Copying pictures and computing their losses afterwards are not counted.
 """
 
 from __future__ import annotations
@@ -9,62 +9,114 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 import nstlib
 from nstlib import get_preset
-from nstlib.runtime import pick_device
 from nstlib.initialization import make_init
+from nstlib.runtime import pick_device
 
 from .plain import PlainTransfer
 from .worker import pictures, weights_of
 
 
-class Watch:
-    """Keeps every ``every``-th picture of the full size with the seconds that led to it."""
+class SnapshotRecorder:
+    """Copies of every ``every``-th picture of the final size, with the seconds that led to it.
+
+    Attributes:
+        snapshots: The copies, as (seconds, picture).
+        calls: Number of evaluations so far.
+    """
 
     def __init__(self, size: tuple[int, int], every: int) -> None:
         self.size, self.every = size, every
-        self.kept: list[tuple[float, Tensor]] = []
-        self.calls, self.lost, self.begin = 0, 0.0, time.perf_counter()
+        self.snapshots: list[tuple[float, Tensor]] = []
+        self.calls = 0
+        self.own_seconds = 0.0
+        self.started = time.perf_counter()
 
-    def see(self, picture: Tensor) -> None:
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start, without the recorder's own work."""
+        return time.perf_counter() - self.started - self.own_seconds
+
+    def add(self, get_picture: Callable[[], Tensor]) -> None:
+        """Count an evaluation, and copy its picture if it is due and has the final size."""
         now = time.perf_counter()
         self.calls += 1
-        if tuple(picture.shape[2:]) == self.size and self.calls % self.every == 0:
-            self.kept.append((now - self.begin - self.lost, picture.detach().clone()))
-        self.lost += time.perf_counter() - now
+        if self.calls % self.every == 0:
+            picture = get_picture()
+            if tuple(picture.shape[2:]) == self.size:
+                self.snapshots.append((now - self.started - self.own_seconds, picture.detach().clone()))
+        self.own_seconds += time.perf_counter() - now
 
 
 def race(
-    how: str, which: str, size: tuple[int, int], steps: int, device: torch.device,
-    scales: int = 1, every: int = 4, start: str = "content", exact: str | None = None,
-    more: int = 0, pair: tuple[str, str] = ("chelsea", "waves"),
-) -> dict:  # fmt: skip
-    """``more``: evaluations at the full size that follow, from the painting of the ones before."""
+    how: str,
+    weights: str,
+    size: tuple[int, int],
+    steps: int,
+    device: torch.device,
+    *,
+    scales: int = 1,
+    every: int = 4,
+    init: str = "content",
+    float32_until: str | None = None,
+    extra_steps: int = 0,
+    pair: tuple[str, str] = ("chelsea", "waves"),
+) -> dict[str, Any]:
+    """Paint a picture and return its seconds, evaluations and losses.
+
+    Args:
+        how: "plain" for the code as taught, "ours" for the library.
+        weights: "full" or "compact".
+        size: (height, width).
+        steps: Evaluations; with several scales, of the first one.
+        device: Where it runs.
+        scales: Number of sizes, coarse to fine; "ours" only.
+        every: Evaluations between two losses.
+        init: The first picture.
+        float32_until: See ``VGGFeatures``; "ours" only.
+        extra_steps: Evaluations at the full size that continue from the painting; "ours" only.
+        pair: Names of the content and the style.
+
+    Returns:
+        "seconds", "evaluations" and "losses", a list of (seconds, loss).
+    """
     if min(size) > 64:
-        race(how, which, (64, 64), 3, device, float32_until=exact)  # loads what only the first run of a process loads
+        # the first run in a process loads libraries, which must not be counted
+        race(how, weights, (64, 64), 3, device, float32_until=float32_until)
     content, style = pictures(size, torch.device("cpu"), pair)
-    state, preset = weights_of(which), get_preset("course")
-    watch = Watch(size, every)
+    state, preset = weights_of(weights), get_preset("course")
+    recorder = SnapshotRecorder(size, every)
     if how == "plain":
-        there = content.to(device)
-        first = make_init(start, content, tuple(content.shape)).to(device)
-        PlainTransfer(state, there, style.to(device)).run(first, steps, lambda _, x: watch.see(x))
+        plain = PlainTransfer(state, content.to(device), style.to(device))
+        first = make_init(init, content, tuple(content.shape)).to(device)
+        plain.run(first, steps, lambda _, picture: recorder.add(lambda: picture))
     else:
-        features = nstlib.VGGFeatures(weights=state, pooling=preset.pooling, device=device, float32_until=exact)
-        options = {"features": features, "callback": lambda record: watch.see(record._picture())}
-        painted = nstlib.transfer(content, style, "course", steps=steps, scales=scales, init=start, **options)
-        if more:
-            nstlib.transfer(content, style, "course", steps=more, init=painted.image, **options)
-    seconds = time.perf_counter() - watch.begin - watch.lost
-    float32 = nstlib.VGGFeatures(weights=state, pooling=preset.pooling, precision="float32", device=device)
-    judge = nstlib.Objective(preset, float32, content.to(device), style.to(device))
-    with torch.no_grad():
-        losses = [(round(t, 4), judge(x.clamp(0, 1).to(device)).item()) for t, x in watch.kept]
-    return {"seconds": seconds, "evaluations": watch.calls, "losses": losses}
+        features = nstlib.VGGFeatures(weights=state, pooling=preset.pooling, device=device, float32_until=float32_until)
+        options = {"features": features, "callback": lambda record: recorder.add(lambda: record.image)}
+        painted = nstlib.transfer(content, style, "course", steps=steps, scales=scales, init=init, **options)
+        if extra_steps:
+            nstlib.transfer(content, style, "course", steps=extra_steps, init=painted.image, **options)
+    seconds = recorder.seconds
+    losses = float32_losses(recorder.snapshots, state, content.to(device), style.to(device))
+    return {"seconds": seconds, "evaluations": recorder.calls, "losses": losses}
+
+
+@torch.no_grad()
+def float32_losses(
+    snapshots: list[tuple[float, Tensor]], state: dict[str, Tensor], content: Tensor, style: Tensor
+) -> list[tuple[float, float]]:
+    """Return (seconds, loss of the course preset in float32) of each snapshot."""
+    preset, device = get_preset("course"), content.device
+    features = nstlib.VGGFeatures(weights=state, pooling=preset.pooling, precision="float32", device=device)
+    objective = nstlib.Objective(preset, features, content, style)
+    return [(round(seconds, 4), objective(image.clamp(0, 1).to(device)).item()) for seconds, image in snapshots]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""One candidate in a process of its own, that waits for its turn: ``python -m benchmarks.worker '{...}'``.
+"""One candidate in a process of its own, which waits for commands: ``python -m benchmarks.worker '{...}'``.
 
-Of its own, because memory is a process's, and because ours tells the C library how to keep freed memory, which the
-plain code in the same process would gain by as well.
+A process per candidate is needed because memory belongs to a process, and because the library changes how the C library
+keeps freed memory, from which the plain code in the same process would benefit too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,18 +22,21 @@ from torch import Tensor
 import nstlib
 from nstlib import get_preset
 from nstlib.data import gallery
+from nstlib.pretrained import load_state, random_state
 from nstlib.runtime import keep_freed_memory, pick_device
 from nstlib.timing import multiply_adds, peak_rss, synchronize
-from nstlib.pretrained import load_state, random_state
 
 from .plain import PlainTraining, PlainTransfer, plain_network
 
 ROOT = Path(__file__).resolve().parent.parent
 
+Work = Callable[[], object]
+"""One call of a candidate."""
+
 
 @cache
 def weights_of(name: str) -> Mapping[str, Tensor]:
-    """Weights by name; "full" is a full VGG-19 of random weights: a convolution takes the same time whatever they are."""
+    """Return weights by name; "full" is a full VGG-19 with random ones, because their values do not affect the time."""
     return random_state("vgg19") if name == "full" else load_state("vgg19", name)
 
 
@@ -40,12 +44,13 @@ def weights_of(name: str) -> Mapping[str, Tensor]:
 def pictures(
     size: tuple[int, int], device: torch.device, pair: tuple[str, str] = ("chelsea", "waves")
 ) -> tuple[Tensor, Tensor]:
+    """Return a content and a style, both (1, 3, *size)."""
     content, style = gallery.content(pair[0], max(size)), gallery.style(pair[1], max(size))
-    return tuple(nstlib.resize(p, size).to(device) for p in (content, style))
+    return nstlib.resize(content, size).to(device), nstlib.resize(style, size).to(device)
 
 
-def step(how: str, weights: str, size: tuple[int, int], device: torch.device) -> Callable[[], object]:
-    """One evaluation of Gatys' loss and its gradient with respect to the picture."""
+def step(how: str, weights: str, size: tuple[int, int], device: torch.device) -> Work:
+    """Return one evaluation of Gatys' loss and its gradient with respect to the picture."""
     content, style = pictures(size, device)
     x = (0.9 * content + 0.05).requires_grad_()
     state = weights_of(weights)
@@ -56,84 +61,121 @@ def step(how: str, weights: str, size: tuple[int, int], device: torch.device) ->
     if device.type == "cpu":
         keep_freed_memory()
     features = nstlib.VGGFeatures(weights=state, pooling=preset.pooling, device=device)
-    goal = nstlib.Objective(preset, features, content, style)
-    return lambda: torch.autograd.grad(goal(x).sum(), x)
+    objective = nstlib.Objective(preset, features, content, style)
+    return lambda: torch.autograd.grad(objective(x).sum(), x)
 
 
-def network(how: str, width: int, size: tuple[int, int], device: torch.device) -> Callable[[], object]:
-    """One picture through a transformer network."""
+def network(how: str, width: int, size: tuple[int, int], device: torch.device) -> Work:
+    """Return one forward pass of a transformer network."""
     photo, _ = pictures(size, device)
-    if how == "plain":
-        plain = plain_network(width).to(device).eval()
-        return torch.no_grad()(lambda: plain(photo))
-    net = nstlib.TransformerNet(width=width).eval()
     if how == "onnx":
-        import onnxruntime
+        return onnx_network(width, photo)
+    if how == "plain":
+        forward = plain_network(width).to(device).eval()
+    else:
+        forward = nstlib.TransformerNet(width=width).eval().for_inference(device=device)
+    if how == "compiled":
+        forward = torch.compile(forward, dynamic=False)
 
-        from nstlib.feedforward.export import export_onnx
+    @torch.no_grad()
+    def call() -> Tensor:
+        return forward(photo)
 
-        with tempfile.TemporaryDirectory() as folder:
-            file = export_onnx(net, Path(folder, "net.onnx"))
-            session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-        feed = {"image": photo.cpu().numpy()}
-        return lambda: session.run(["painted"], feed)
-    fast = net.for_inference(device=device)
-    call = torch.compile(fast, dynamic=False) if how == "compiled" else fast
-    return torch.no_grad()(lambda: call(photo))
+    return call
 
 
-def training(how: str, weights: str, size: tuple[int, int], device: torch.device) -> Callable[[], object]:
-    """One step of training a full network on four photos."""
+def onnx_network(width: int, photo: Tensor) -> Work:
+    """Return one forward pass of a transformer network in ONNX Runtime."""
+    import onnxruntime
+
+    from nstlib.feedforward.export import export_onnx
+
+    net = nstlib.TransformerNet(width=width).eval()
+    with tempfile.TemporaryDirectory() as folder:
+        file = export_onnx(net, Path(folder, "net.onnx"))
+        session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    feed = {"image": photo.cpu().numpy()}
+    return lambda: session.run(["painted"], feed)
+
+
+def training(how: str, weights: str, size: tuple[int, int], device: torch.device) -> Work:
+    """Return one step of training a full network on four photos."""
     photo, style = pictures(size, device)
-    photos = torch.cat([photo.roll(17 * i, 3) for i in range(4)])
+    photos = torch.cat([photo.roll(17 * i, 3) for i in range(4)])  # (4, 3, H, W)
     if how == "plain":
         plain = PlainTraining(weights_of(weights), style)
         return lambda: plain.step(photos)
     from nstlib.feedforward.training import Trainer
 
     folder = tempfile.mkdtemp()
+    style_file = Path(folder, "style.png")
     nstlib.save(photo[:1].cpu(), Path(folder, "photo.png"))
-    nstlib.save(style.cpu(), Path(folder, "style.png"))
+    nstlib.save(style.cpu(), style_file)
     config = nstlib.TrainingConfig(
-        photos=folder, styles=(str(Path(folder, "style.png")),), output=folder, size=max(size), device=str(device),
+        photos=folder,
+        styles=(str(style_file),),
+        output=folder,
+        size=max(size),
         style_size=max(size),
-    )  # fmt: skip
+        device=str(device),
+    )
     preset = config.loss_preset()
     features = nstlib.VGGFeatures(
         weights=weights_of(weights), pooling=preset.pooling, rescale=preset.rescale, device=device
     )
     trainer = Trainer(config, features=features)
-    return lambda: trainer.step(photos, torch.zeros(4, dtype=torch.long, device=device))
+    styles = torch.zeros(4, dtype=torch.long, device=device)
+    return lambda: trainer.step(photos, styles)
 
 
-BUILDERS = {"step": step, "network": network, "training": training}
+BUILDERS: dict[str, Callable[[str, Any, tuple[int, int], torch.device], Work]] = {
+    "step": step,
+    "network": network,
+    "training": training,
+}
 
 
-def peak_tensors(work: Callable[[], object]) -> tuple[int, int, object]:
-    """Bytes of tensors that ``work`` holds at once at most, those that it leaves, and its answer."""
+class TensorMemory(NamedTuple):
+    """What the tensors of a function hold, in bytes, and the function's result."""
+
+    peak: int
+    left: int
+    """Bytes still held after the function has returned."""
+
+    result: Any
+
+
+def tensor_memory(work: Work) -> TensorMemory:
+    """Call a function and measure the memory of its tensors with PyTorch's profiler."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        answer = work()
+        result = work()
     now = peak = 0
-    events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
-    for event in sorted(events, key=lambda e: e.start_ns()):
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    for event in sorted(events, key=lambda event: event.start_ns()):
         now += event.nbytes()
         peak = max(peak, now)
-    return peak, now, answer
+    return TensorMemory(peak, now, result)
 
 
-def serve(spec: dict) -> None:
-    """Answer each line that comes in with one: "go" with the word done, "report" with what was counted."""
-    device = pick_device(spec.get("device"))
-    what, how, which, size = spec["what"], spec["how"], spec["which"], tuple(spec["size"])
+def serve(spec: dict[str, Any]) -> None:
+    """Build a candidate, print "ready", and answer each line of input with one line.
+
+    "go" calls the candidate and answers "done"; "report" answers with the measured memory and arithmetic, in JSON.
+    """
+    device, size = pick_device(spec.get("device")), tuple(spec["size"])
+    build = BUILDERS[spec["what"]]
+    count = bool(spec.get("count"))
     pictures(size, device)
-    if what != "network":
-        weights_of(which)  # stays, so that what a candidate makes of it is counted in full
-    small = BUILDERS[what](how, which, tuple(max(64, n // 8) for n in size), device)
-    peak_tensors(small)  # loads the code of operators and profiler: libraries are not what a candidate needs
+    if spec["what"] != "network":
+        weights_of(spec["which"])  # loaded before, so that only what a candidate makes of them is counted
+    small_size = tuple(max(64, side // 8) for side in size)
+    small = build(spec["how"], spec["which"], small_size, device)
+    tensor_memory(small)  # loads the code of operators and profiler, which is not the candidate's memory
     del small
     before = peak_rss()
-    built, kept, call = peak_tensors(lambda: BUILDERS[what](how, which, size, device))
-    stepped, _, counted = peak_tensors(lambda: multiply_adds(call) if spec.get("count") else call())
+    built = tensor_memory(lambda: build(spec["how"], spec["which"], size, device))
+    call = built.result
+    called = tensor_memory(lambda: multiply_adds(call) if count else call())
     print("ready", flush=True)
     for line in sys.stdin:
         if line.strip() == "go":
@@ -141,47 +183,67 @@ def serve(spec: dict) -> None:
             synchronize()
             print("done", flush=True)
         else:
-            peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else peak_rss() - before
-            tensors = max(built, kept + stepped)
-            print(
-                json.dumps({"peak": peak, "tensors": tensors, "multiply_adds": counted if spec.get("count") else 0}),
-                flush=True,
-            )
+            report = {
+                "peak": torch.cuda.max_memory_allocated() if device.type == "cuda" else peak_rss() - before,
+                "tensors": max(built.peak, built.left + called.peak),
+                "multiply_adds": called.result if count else 0,
+            }
+            print(json.dumps(report), flush=True)
 
 
 class Worker:
-    """The other end of ``serve``: calling it does the candidate's work once. Raises RuntimeError where it cannot."""
+    """The parent's side of ``serve``; calling it runs the candidate once. Raises RuntimeError if the process fails.
+
+    Args:
+        spec: The candidate: "what", "how", "which", "size", "device", "count", and "keep" (freed memory).
+    """
 
     def __init__(self, **spec: object) -> None:
         command = [sys.executable, "-m", "benchmarks.worker", json.dumps(spec)]
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the process
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
         environment = {**os.environ, "NST_KEEP_MEMORY": "1" if spec.get("keep", True) else "0"}  # read at import
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, cwd=ROOT,
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            cwd=ROOT,
             env=environment,
-        )  # fmt: skip
+        )
+
+    def wait_until_ready(self) -> None:
+        """Return when the candidate has been built."""
+        self._read("ready")
+
+    def __call__(self) -> None:
+        self._send("go")
+        self._read("done")
+
+    def close(self) -> dict[str, int]:
+        """End the process and return its report: "peak", "tensors" and "multiply_adds"."""
+        self._send("report")
+        report = json.loads(self._read())
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+        return report
 
     def _read(self, wanted: str = "") -> str:
+        """Return the next line, or the next one equal to ``wanted``."""
         for line in self.process.stdout:
             if not wanted or line.strip() == wanted:
                 return line
         self.errors.seek(0)
-        raise RuntimeError((self.errors.read().strip().splitlines() or ["it ended without a word"])[-1])
+        raise RuntimeError(last_line(self.errors.read()))
 
-    def _ask(self, word: str) -> None:
-        self.process.stdin.write(word + "\n")
+    def _send(self, command: str) -> None:
+        self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
 
-    def __call__(self) -> None:
-        self._ask("go")
-        self._read("done")
 
-    def close(self) -> dict[str, int]:
-        self._ask("report")
-        answer = json.loads(self._read())
-        self.process.stdin.close()
-        self.process.wait(timeout=60)
-        return answer
+def last_line(errors: str) -> str:
+    """Return the last line of a process's error output."""
+    return (errors.strip() or "the process ended without a message").splitlines()[-1]
 
 
 if __name__ == "__main__":

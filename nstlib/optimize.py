@@ -81,7 +81,7 @@ def synthesize(
         The best picture with the records of all evaluations.
 
     Raises:
-        SettingError: The optimiser is unknown or there are no steps.
+        SettingError: The optimizer is unknown or there are no steps.
     """
     if optimizer not in OPTIMIZERS:
         raise SettingError(f"optimizer {optimizer!r} is unknown; use one of {', '.join(OPTIMIZERS)}.")
@@ -142,7 +142,7 @@ class _Run:
         self._begin = time.perf_counter()
 
     def evaluate(self) -> Tensor:
-        """Set the gradient of ``pixels``, record the loss, and return it: the closure of the optimisers."""
+        """Set the gradient of ``pixels``, record the loss, and return it: the closure of the optimizers."""
         self.pixels.grad = None  # frees a picture before the forward pass
         terms = self.objective.terms(self.pixels)
         weighted = self.objective.weighted_terms(terms)  # (3, N)

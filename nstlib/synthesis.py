@@ -71,14 +71,14 @@ def transfer(
         content_layers: Content layers with their weights.
         style_layers: Style layers with their weights.
         optimizer: "lbfgs", "adam" or "sign".
-        learning_rate: Of the optimiser.
+        learning_rate: Of the optimizer.
         history: Steps that L-BFGS remembers.
         init: The first picture; see ``make_init``. None takes the preset's.
         seed: Of the noise in the first picture.
         style_size: Long side in pixels to which the style is resized; None takes the content's, so that strokes keep
             their size relative to the picture.
         scales: Coarse to fine; see ``pyramid.coarse_to_fine``.
-        tile: Side of the tiles in which a picture with a longer side is painted, with the optimiser "adam" unless
+        tile: Side of the tiles in which a picture with a longer side is painted, with the optimizer "adam" unless
             ``optimizer`` is given; see ``tiling``.
         features: A network that exists already; else one is made from the next three and the preset.
         weights: See ``VGGFeatures``.
@@ -162,7 +162,7 @@ def texture(
         tv_weight: Weight of the total variation.
         style_layers: Style layers with their weights.
         optimizer: "lbfgs", "adam" or "sign".
-        learning_rate: Of the optimiser.
+        learning_rate: Of the optimizer.
         history: Steps that L-BFGS remembers.
         init: The first picture.
         seed: Of the noise.
@@ -243,7 +243,7 @@ def reconstruct(
         content_weight: Weight of the content term.
         tv_weight: Weight of the total variation.
         optimizer: "lbfgs", "adam" or "sign".
-        learning_rate: Of the optimiser.
+        learning_rate: Of the optimizer.
         history: Steps that L-BFGS remembers.
         init: The first picture.
         seed: Of the noise.
@@ -329,7 +329,7 @@ def paint(
         content_layers: Content layers with their weights.
         style_layers: Style layers with their weights.
         optimizer: "lbfgs", "adam" or "sign".
-        learning_rate: Of the optimiser.
+        learning_rate: Of the optimizer.
         history: Steps that L-BFGS remembers.
         init: The first picture.
         seed: Of the noise.
@@ -398,7 +398,7 @@ class _Stage(NamedTuple):
 def _plan(
     preset: Preset, shape: tuple[int, ...], scales: int | Sequence[int], tile: int | None, keep_optimizer: bool
 ) -> list[_Stage]:
-    """Return the stages; tiled ones use ``TILE_OPTIMIZER`` unless the optimiser was asked for."""
+    """Return the stages; tiled ones use ``TILE_OPTIMIZER`` unless the optimizer was asked for."""
     stages = []
     for size, steps in coarse_to_fine((shape[2], shape[3]), preset.steps, scales):
         tiled = tile is not None and max(size) > tile

@@ -29,7 +29,7 @@ from .vgg import PREPROCESSING, VGGFeatures
 MIN_TILE = 64
 
 TILE_OPTIMIZER: OptimizerName = "adam"
-"""The optimiser of a tiled picture, unless another is asked for by name.
+"""The optimizer of a tiled picture, unless another is asked for by name.
 
 L-BFGS keeps two pictures for every step of its history and four besides: at 4000 x 3000, where a picture takes
 144 MB, 3.5 GB with a history of 10 and more than 1 GB with one of 2. Adam always keeps two pictures.
@@ -284,5 +284,5 @@ class _Sums(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (images,) = ctx.saved_tensors
         gradient = ctx.objective.sums_gradient(images, grads)
-        return_freed_memory()  # the optimiser comes next: it needs pictures, not activations
+        return_freed_memory()  # the optimizer comes next: it needs pictures, not activations
         return gradient, None

@@ -14,9 +14,12 @@ from nstlib.data import gallery
 from nstlib.pretrained import Weights, random_state
 from nstlib.runtime import has_bfloat16
 
-pytestmark = pytest.mark.skipif(
-    not has_bfloat16(torch.device("cpu")), reason="float32 is the default here, so there is nothing to compare"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not has_bfloat16(torch.device("cpu")), reason="float32 is the default here, so there is nothing to compare"
+    ),
+]
 
 PAIRS = [("chelsea", "waves"), ("astronaut", "cubist"), ("coffee", "stained_glass"), ("rocket", "nocturne")]
 
@@ -47,7 +50,6 @@ def cosine_similarities(weights: Weights, size: int, float32_until: str | None =
     return similarities
 
 
-@pytest.mark.slow
 def test_gradient_of_a_full_width_vgg_agrees_with_float32():
     assert min(cosine_similarities(random_state(), 112)) >= 0.999
 
@@ -61,7 +63,6 @@ def test_gradient_differs_when_only_the_first_layer_is_float32():
     assert min(cosine_similarities("compact", 128, float32_until="conv1_1")) < 0.999
 
 
-@pytest.mark.slow
 def test_final_losses_agree_with_float32():
     """Ten pairs and seeds; the losses of both results are computed in float32."""
     preset = get_preset("course")
@@ -76,9 +77,7 @@ def test_final_losses_agree_with_float32():
         objective = Objective(preset, networks["float32"], content, style)
         final = {}
         for precision, network in networks.items():
-            result = transfer(
-                content, style, preset, features=network, init="content+noise", seed=seed, steps=40, style_side=None
-            )
+            result = transfer(content, style, preset, features=network, init="content+noise", seed=seed, steps=40)
             with torch.no_grad():
                 final[precision] = objective(result.image).item()
         ratios.append(final["auto"] / final["float32"])

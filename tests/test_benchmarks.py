@@ -32,6 +32,7 @@ def test_baseline_computes_the_same_loss_and_gradient(photo, painting, state):
     assert torch.cosine_similarity(x.grad.flatten(), expected.flatten(), dim=0) > 0.99999
 
 
+@pytest.mark.slow
 def test_baseline_ends_after_its_last_loss_layer_and_reduces_the_loss(photo, painting, state):
     plain = PlainTransfer(state, photo, painting)
     assert list(dict(plain.model.named_children()))[-1] == "style_relu5_1"
@@ -51,6 +52,7 @@ def test_plain_network_has_the_same_convolutions():
     assert plain(torch.rand(1, 3, 40, 48)).shape == (1, 3, 40, 48)
 
 
+@pytest.mark.slow
 def test_plain_training_changes_its_parameters(photo, painting, state):
     torch.manual_seed(0)
     training = PlainTraining(state, painting, width=4)
@@ -85,6 +87,7 @@ def test_quick_run_writes_all_measurements(tmp_path):
     assert done.stdout.strip() == text.strip()
 
 
+@pytest.mark.slow
 def test_failed_candidate_gives_its_reason():
     (row,) = bench.interleaved("network", (64, 64), 1, {"x": {"what": "network", "how": "plain", "which": -1}})
     assert row.seconds is None

@@ -88,8 +88,8 @@ def test_download_train_and_run_the_cell_again(server, tmp_path, monkeypatch, ca
     monkeypatch.setenv("NST_PROFILE", "gpu")
     exec(cells[1], names)
     printed = capsys.readouterr().out
-    assert "9 pictures to fetch" in printed  # the licences of three of the twelve forbid changes
-    assert "9 fetched, 0 already there, 0 skipped" in printed
+    assert "9 pictures to download" in printed  # the licences of three of the twelve forbid changes
+    assert "9 downloaded, 0 already there, 0 skipped" in printed
     assert "from the start" in printed
     assert len(losses) == 4
     card = names["real"].card
@@ -100,7 +100,7 @@ def test_download_train_and_run_the_cell_again(server, tmp_path, monkeypatch, ca
 
     exec(cells[1], names)  # again: nothing is downloaded and nothing is trained
     printed = capsys.readouterr().out
-    assert "0 fetched, 9 already there" in printed
+    assert "0 downloaded, 9 already there" in printed
     assert "going on from the checkpoint" in printed
     assert len(losses) == 4
 

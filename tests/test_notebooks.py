@@ -97,7 +97,7 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory, course: Path) -> Path:
-    """A notebooks folder with one lesson, built and executed."""
+    """A notebooks folder with one lesson, built and executed in two kernels, so that tests that use it are slow."""
     folder = tmp_path_factory.mktemp("built") / "notebooks"
     (folder / "source").mkdir(parents=True)
     (folder / "source" / "00_twice.py").write_text(SOURCE, encoding="utf-8")
@@ -144,6 +144,7 @@ def test_address_is_the_same_everywhere(capsys: pytest.CaptureFixture):
 # --- from a source to its copies -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_student_copy_has_dots_and_solved_copy_has_the_solution(folder: Path):
     student, solved = (
         nbformat.read(only_lesson(folder).notebook(kind), as_version=4) for kind in ("student", "solved")
@@ -177,6 +178,7 @@ def test_error_for_unbalanced_solution_marks(code: str):
         split_exercise(code)
 
 
+@pytest.mark.slow
 def test_error_for_a_solution_without_the_exercise_tag(folder: Path):
     path = only_lesson(folder).path
     path.write_text(SOURCE.replace(' tags=["exercise"]', ""), encoding="utf-8")
@@ -186,6 +188,7 @@ def test_error_for_a_solution_without_the_exercise_tag(folder: Path):
     assert line.startswith("00_twice.py, cell 3: a solution")
 
 
+@pytest.mark.slow
 def test_badges_and_set_up_come_first_and_ids_are_stable(folder: Path):
     first, again = (make_copy(only_lesson(folder), "solved", ADDRESS) for _ in range(2))
     assert first == again
@@ -206,10 +209,12 @@ def test_badges_link_to_the_notebook():
 # --- an executed notebook ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_built_lesson_has_no_problems(folder: Path):
     assert builder.check(folder, ADDRESS) == []
 
 
+@pytest.mark.slow
 def test_outputs_are_small_and_reproducible(folder: Path):
     notebook = nbformat.read(only_lesson(folder).notebook("student"), as_version=4)
     outputs = next(cell.outputs for cell in notebook.cells if "plt.plot" in cell.source)
@@ -228,6 +233,7 @@ def test_outputs_are_small_and_reproducible(folder: Path):
     assert notebook.metadata.nst == {"source_sha256": only_lesson(folder).digest, "kind": "student", "profile": "cpu"}
 
 
+@pytest.mark.slow
 def test_unchanged_notebooks_are_not_built_again(folder: Path, capsys: pytest.CaptureFixture, monkeypatch):
     monkeypatch.setattr(builder, "read_address", lambda: ADDRESS)
     monkeypatch.setattr(builder, "execute", lambda *args: pytest.fail("it was executed"))
@@ -240,6 +246,7 @@ def test_unchanged_notebooks_are_not_built_again(folder: Path, capsys: pytest.Ca
 # --- what --check reports ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
@@ -276,6 +283,7 @@ def test_check_reports_changes_and_bad_outputs(folder: Path, edit: Callable[[Not
     assert message in found[0]
 
 
+@pytest.mark.slow
 def test_check_reports_changed_sources_and_missing_or_unknown_notebooks(folder: Path):
     lesson = only_lesson(folder)
     lesson.path.write_text(SOURCE + "\n# %%\nprint(1)\n", encoding="utf-8")
@@ -290,6 +298,7 @@ def test_check_reports_changed_sources_and_missing_or_unknown_notebooks(folder: 
     assert "cannot be read" in builder.check(folder, ADDRESS)[0]
 
 
+@pytest.mark.slow
 def test_check_reports_a_solution_in_the_text(folder: Path):
     lesson = only_lesson(folder)
     lesson.path.write_text(SOURCE + "\n# %% [markdown]\n# Write `answer = x + x  # a sum`.\n", encoding="utf-8")
@@ -312,6 +321,7 @@ def test_a_wrong_answer_fails_the_build_and_keeps_the_old_notebook(folder: Path,
     assert lesson.notebook("solved").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_error_for_a_notebook_that_is_too_large(folder: Path, monkeypatch):
     monkeypatch.setattr(builder, "MAX_BYTES", 1000)
     path = only_lesson(folder).notebook("student")
@@ -347,6 +357,7 @@ def repository(folder: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_a_new_address_is_written_everywhere_and_outputs_are_kept(repository: Path, capsys: pytest.CaptureFixture):
     root = ["--root", str(repository)]
     assert stamp_address.main([*root, "--check"]) == 1
@@ -370,6 +381,7 @@ def test_a_new_address_is_written_everywhere_and_outputs_are_kept(repository: Pa
     assert [cell.get("outputs") for cell in before.cells] == [cell.get("outputs") for cell in after.cells]
 
 
+@pytest.mark.slow
 def test_lesson_table_has_a_row_for_each_lesson(repository: Path):
     assert header(only_lesson(repository / "notebooks")) == {
         "number": "00",
@@ -383,6 +395,7 @@ def test_lesson_table_has_a_row_for_each_lesson(repository: Path):
     assert rows[2].startswith(f"| 00 | {link} | What is twice one? | 1 minute | [![Open in Colab](")
 
 
+@pytest.mark.slow
 def test_errors_for_bad_addresses_and_readmes(repository: Path, capsys: pytest.CaptureFixture):
     root = ["--root", str(repository)]
     assert stamp_address.main([*root, "https://example.org/x"]) == 1

@@ -200,6 +200,7 @@ def test_import_loads_none_of_the_optional_packages():
     assert not loaded & set(OPTIONAL)
 
 
+@pytest.mark.slow
 def test_import_works_without_the_optional_packages():
     """The library and its command line import although no package of the extras can be imported."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]

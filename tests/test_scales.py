@@ -59,6 +59,7 @@ def test_records_of_all_scales_form_one_sequence(network, photo, painting):
     assert [s["steps"] for s in scales] == [10, 4]
 
 
+@pytest.mark.slow
 def test_each_scale_starts_from_the_result_of_the_one_before(photo, painting):
     network = VGGFeatures(weights="compact", pooling="avg", precision="float32")
     large, style = (torch.nn.functional.interpolate(t, scale_factor=3, mode="bilinear") for t in (photo, painting))
@@ -89,6 +90,7 @@ def test_a_stopped_run_returns_the_full_size(network, photo, painting, last_step
     assert math.isfinite(result.best.total)
 
 
+@pytest.mark.slow
 def test_tiled_and_untiled_results_agree(network, photo, painting):
     """Only scales larger than a tile are tiled, and the result is the same."""
     large = torch.nn.functional.interpolate(photo, (96, 128), mode="bilinear")

@@ -149,6 +149,7 @@ def write_wheel(folder: Path, name: str, version: str, *requirements: str) -> No
             archive.writestr(file, text)
 
 
+@pytest.mark.slow
 def test_install_chooses_a_version_that_keeps_the_installed_numpy(platform: Path, tmp_path: Path):
     write_wheel(tmp_path, "greedy", "2.0", "numpy>=2")
     write_wheel(tmp_path, "greedy", "1.0", "numpy>=1")

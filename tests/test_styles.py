@@ -82,6 +82,7 @@ def test_readme_lists_every_file():
         assert f"| {seed} |" in row, "the seed in data/README.md is the one that painted it"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", paint_styles.PICTURES)
 def test_painting_depends_only_on_the_seed(name: str):
     first = paint_styles.paint(name, 48)

@@ -211,6 +211,7 @@ def test_other_presets_reduce_the_loss_with_random_weights(photo, painting):
         assert result.best.total < result.records[0].total
 
 
+@pytest.mark.slow
 def test_lbfgs_makes_progress_from_every_seed_in_bfloat16():
     """With a first step lost in rounding, L-BFGS estimated a wrong curvature, and one run in three made no progress."""
     features = VGGFeatures(weights="compact", pooling="avg", precision="bfloat16")

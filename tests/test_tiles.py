@@ -69,12 +69,13 @@ def assert_same(whole, tiled, rtol=1e-6):
     assert error < rtol, error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset(name):
+def test_losses_and_gradient_of_every_preset(name):
     assert_same(*evaluate_both(get_preset(name), SIZES[0]))
 
 
-def test_float32():
+def test_losses_and_gradient_in_float32():
     assert_same(*evaluate_both(get_preset("course"), SIZES[2], precision=torch.float32), rtol=1e-5)
 
 
@@ -84,6 +85,7 @@ def test_sizes_of_pictures_and_tiles(size, tile):
     assert_same(*evaluate_both(get_preset("course"), size, tile))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reduction", ["sum", "mean", "relative"])
 @pytest.mark.parametrize("divisor", ["hw", "chw", "none"])
 def test_reductions_and_divisors(reduction, divisor):
@@ -96,6 +98,7 @@ def test_reductions_and_divisors(reduction, divisor):
     )  # several layers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["conv1_1", "relu3_1", "pool4", "pool5", "relu5_4"])
 def test_layers_of_every_depth(layer):
     """The margin is wide enough for convolutions, ReLUs and poolings at every depth."""
@@ -108,6 +111,7 @@ def test_batches_and_textures():
     assert_same(*evaluate_both(get_preset("course"), SIZES[2], content=False))
 
 
+@pytest.mark.slow
 def test_gradient_has_no_seams():
     """Where tiles meet, the error of the gradient is as small as elsewhere."""
     whole, tiled = (evaluation.gradient for evaluation in evaluate_both(get_preset("course"), (256, 320)))
@@ -120,6 +124,7 @@ def test_gradient_has_no_seams():
     assert error[seams].mean() < 2 * error[~seams].mean()
 
 
+@pytest.mark.slow
 def test_a_margin_that_is_too_narrow_is_detected():
     """The tests above can fail: with half the margin the gradient differs."""
 

@@ -114,6 +114,7 @@ def test_peak_memory_of_code_is_what_it_allocates_at_once():
     assert peak_rss() > 50e6
 
 
+@pytest.mark.slow
 def test_error_of_the_code_is_reported():
     with pytest.raises(NstError, match="ZeroDivisionError"):
         peak_memory("1 / 0", "import torch")

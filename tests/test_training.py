@@ -85,6 +85,7 @@ def steps_in_checkpoint(folder: Path) -> int:
 # --- losses -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_loss_falls_and_the_network_is_written(config, tmp_path):
     calls = []
     config = replace(config, steps=60, learning_rate=5e-3)
@@ -104,8 +105,9 @@ def test_loss_falls_and_the_network_is_written(config, tmp_path):
     assert str(tmp_path) not in json.dumps(card)  # no path of the machine that trained it
 
 
+@pytest.mark.slow
 def test_identity_steps_learn_the_identity(config):
-    """They bring the output closer to the photo, without a style loss, which follows after them."""
+    """They bring the output closer to the photo without a style loss; the steps after them have one."""
     records = []
     net = train(replace(config, steps=60, identity_steps=60, learning_rate=1e-2), callback=records.append)
     assert {r.note for r in records} == {"identity"}
@@ -137,7 +139,7 @@ def test_losses_of_a_batch_are_those_of_its_pictures(config):
 
 
 def test_preset_of_report_000_uses_means_not_sums(config):
-    """Row F2 of docs/experiments.md: the report gives a sum of squares, but its weight 1e10 belongs to the mean."""
+    """Row F2 of docs/experiments.md: the report's squared norm is C^2 times the mean, to which its weight belongs."""
     preset = replace(config, preset="pytorch_examples", content_layers=(), style_layers=()).loss_preset()
     assert (preset.content_weight, preset.style_weight) == (1e5, 1e10)
     assert list(preset.style_layers) == ["relu1_2", "relu2_2", "relu3_3", "relu4_3"]
@@ -194,7 +196,7 @@ def test_resume_after_sigkill_gives_the_same_bits(config, tmp_path):
 @pytest.mark.slow
 @pytest.mark.network
 def test_two_processes_equal_one_with_twice_the_batch(config, tmp_path):
-    """With Accelerate, two processes see together the same crops and make nearly the same steps."""
+    """With Accelerate, two processes together use the same crops and make nearly the same steps."""
     one = replace(config, batch=4, steps=4, decay="none", output=str(tmp_path / "one"))
     two = replace(config, batch=2, steps=4, decay="none", output=str(tmp_path / "two"))
     with_one = weights(train(one))

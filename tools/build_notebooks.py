@@ -65,7 +65,7 @@ MAX_BYTES = 1_500_000
 
 JPEG_QUALITY = 85
 LIVE = "(live: run this cell to use it)"
-"""Stands in a notebook for a widget, which works only with a kernel."""
+"""Replaces a widget in a stored notebook, because a widget works only with its kernel."""
 
 TEXT_TYPES = ("text/plain", "text/html", "text/markdown")
 KERNEL_CONFIG = """\

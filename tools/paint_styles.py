@@ -47,7 +47,7 @@ def paint(name: str, size: int = 960, seed: int | None = None) -> np.ndarray:
 
 
 def encode(pixels: np.ndarray, limit: int = LIMIT_BYTES) -> tuple[bytes, int]:
-    """Return a picture as JPEG bytes, with the best quality from 95 to 82 that stays under ``limit``, and the quality."""
+    """Return a picture as JPEG bytes smaller than ``limit`` if possible, and their quality, 95 down to 82."""
     for quality in range(95, 81, -1):
         stream = io.BytesIO()
         Image.fromarray(pixels).save(stream, "JPEG", quality=quality, optimize=True, subsampling=2)

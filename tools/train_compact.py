@@ -6,7 +6,7 @@ PHOTOS: folders or zip files of photos. CLASSES: folders or zip files that conta
 class (the layout of Tiny ImageNet); without it only the first stage can run. The teacher is torchvision's VGG-19
 ("imagenet"), or a safetensors file with its first layers under torchvision's keys.
 
-There are two stages, each as long as its --minutes option says; --stage runs one of them alone:
+There are two stages, whose lengths are set by the --minutes options; --stage runs one of them alone:
 
 features   conv1_1 to conv3_4 learn the teacher's activations. Each of seven layers goes through a 1 x 1 convolution of
            its own (a probe, not used after training) and is compared with the teacher's activations, divided by their
@@ -72,7 +72,7 @@ class Student(nn.Module):
     ) -> dict[str, Tensor]:
         """Return the activations after the ReLU of the layers from ``first`` to ``last``.
 
-        ``x`` is the input of ``first``: normalised pictures (N, 3, H, W), or activations. ``pooled`` says that the
+        ``x`` is the input of ``first``: normalised pictures (N, 3, H, W), or activations. With ``pooled``, the
         pooling before ``first`` has already been applied to it.
         """
         out: dict[str, Tensor] = {}
@@ -279,7 +279,7 @@ def train_features(args: argparse.Namespace) -> None:
     optimizer = torch.optim.AdamW([*parameters, *probes.parameters()], lr=args.lr, weight_decay=1e-5, betas=(0.9, 0.98))
     painted = PaintedPictures(photos)
     checkpoint = args.out / "features.pt"
-    parts = {"student": student, "probes": probes, "optimiser": optimizer}
+    parts = {"student": student, "probes": probes, "optimizer": optimizer}
     step, spent = 0, 0.0
     if args.resume and checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)

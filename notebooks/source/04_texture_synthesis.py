@@ -13,7 +13,7 @@
 import torch
 import torch.nn.functional as F
 
-from nstlib import VGGFeatures, gram_matrix, resize, style_loss, synthesize, texture, total_variation
+from nstlib import VGGFeatures, get_preset, gram_matrix, resize, style_loss, synthesize, texture, total_variation
 from nstlib.course import check, exercises, figures, profile_for, show
 from nstlib.course.anatomy import Table, heatmap, panels
 from nstlib.course.widgets import slider_over
@@ -256,7 +256,8 @@ check.number(
 # the picture that is twice as wide once more, with sums in place of means.
 
 # %%
-summed = texture(painting, sizes["twice as wide"], steps=profile.steps, features=features, gram_divisor="none").image
+sums = get_preset("course").replace(gram_divisor="none")
+summed = texture(painting, sizes["twice as wide"], sums, steps=profile.steps, features=features).image
 show({"means: divided by the positions": grown["twice as wide"], "sums": summed}, width=7.2)
 
 

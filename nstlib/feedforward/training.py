@@ -102,7 +102,7 @@ class Trainer:
 
     Attributes:
         net: The network, prepared for all processes.
-        adam: Its optimiser.
+        adam: Its optimizer.
         loss: The perceptual loss.
         progress: How far the training has come.
     """
