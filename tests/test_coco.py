@@ -26,6 +26,7 @@ from nstlib.data import coco
 from nstlib.errors import CocoError, NstError
 
 pytest.importorskip("pycocotools")
+pytestmark = pytest.mark.network
 QUICK = {"pauses": (0, 0, 0), "timeout": 5}
 ZIP = "annotations_trainval2017.zip"
 
@@ -434,6 +435,7 @@ def test_errors_for_full_disks(server, index, tmp_path, monkeypatch):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.usefixtures("default_sigint")
 def test_a_stopped_download_continues(server, index, tmp_path, how):
     folder, selected, server.delay = tmp_path / "photos", coco.select(index), 0.03
 

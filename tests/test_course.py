@@ -417,6 +417,7 @@ def test_a_verdict_is_plain_text_and_escaped_html(check):
     assert check.choice("c", "a", "a").state == RIGHT
 
 
+@pytest.mark.slow
 def test_checks_need_only_torch():
     """The course can be imported in a fresh process without matplotlib, ipywidgets and IPython."""
     code = (

@@ -43,6 +43,7 @@ def inputs_and_outputs(path: Path) -> tuple[dict, list]:
 
 
 @pytest.mark.usefixtures("_packages")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", [{}, {"norm": "conditional", "styles": 3}, {"norm": "batch", "upsample": "transposed", "pixels": "byte"}]
 )
