@@ -80,7 +80,7 @@ def test_equal_names_are_numbered_and_no_input_is_overwritten(network, folder, t
     [
         (["--model", "nothing"], "there is no network 'nothing'"),
         (["--model", "{net}", "--style", "pink"], "holds no style 'pink'; it holds red, green, blue"),
-        (["--model", "{net}", "--style", "red=much"], "'much' is no number"),
+        (["--model", "{net}", "--style", "red=much"], "'much' is not a number"),
         (["--model", "{net}", "--style", "red=-1,blue=2"], "must not be negative"),
         (["--model", "{net}", "--size", "3"], "--size must be at least"),
         (["--model", "missing.safetensors"], "does not exist"),
