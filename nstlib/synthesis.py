@@ -75,7 +75,7 @@ def transfer(
         learning_rate: Of the optimizer.
         history: Steps that L-BFGS remembers.
         init: The first picture; see ``make_init``. None takes the preset's.
-        seed: Of the noise in the first picture.
+        seed: Seed of the noise in the first picture.
         style_size: Long side in pixels to which the style is resized; None takes the content's, so that strokes keep
             their size relative to the picture.
         scales: Coarse to fine; see ``pyramid.coarse_to_fine``.
@@ -167,7 +167,7 @@ def texture(
         learning_rate: Of the optimizer.
         history: Steps that L-BFGS remembers.
         init: The first picture.
-        seed: Of the noise.
+        seed: Seed of the noise.
         style_size: Long side in pixels to which the style is resized; None leaves it as it is.
         scales: Coarse to fine.
         tile: Side of the tiles of a large picture.
@@ -251,7 +251,7 @@ def reconstruct(
         learning_rate: Of the optimizer.
         history: Steps that L-BFGS remembers.
         init: The first picture.
-        seed: Of the noise.
+        seed: Seed of the noise.
         scales: Coarse to fine.
         tile: Side of the tiles of a large picture.
         features: A network that exists already.
@@ -340,7 +340,7 @@ def paint(
         learning_rate: Of the optimizer.
         history: Steps that L-BFGS remembers.
         init: The first picture.
-        seed: Of the noise.
+        seed: Seed of the noise.
         style_size: Long side in pixels to which the style is resized; None leaves it as it is.
         scales: Coarse to fine.
         tile: Side of the tiles of a large picture.
