@@ -94,10 +94,19 @@ def synthesize(
     rate = LEARNING_RATE[optimizer] if learning_rate is None else learning_rate
     if init.device.type == "cpu":
         keep_freed_memory()
-    run = _Run(objective, init, callback, guard)
-    del init  # one picture less in memory, where the caller has released it too
+    # whatever mode the caller is in (no_grad, inference_mode), gradients are needed here
+    with torch.inference_mode(False), torch.enable_grad():
+        run = _Run(objective, init, callback, guard)
+        del init  # one picture less in memory, where the caller has released it too
+        stopped = _run_steps(run, steps, optimizer, rate, history, guard, progress)
+    return run.result(stopped)
+
+
+def _run_steps(
+    run: _Run, steps: int, optimizer: OptimizerName, rate: float, history: int, guard: bool, progress: bool
+) -> str:
+    """Do the steps; return how the run stopped."""
     step = _make_stepper(optimizer, run.pixels, rate, history, guard)
-    stopped = "finished"
     with tqdm(total=steps, unit="step", desc=run.size_text, disable=not progress) as bar:
         try:
             while len(run.records) < steps:
@@ -105,18 +114,17 @@ def synthesize(
                     step(run.evaluate)
                 except _DivergedError:
                     if not run.can_roll_back:
-                        stopped = "diverged"
-                        break
+                        return "diverged"
                     rate /= 2
                     run.roll_back(note=f"step size now {rate:g}")
                     step = _make_stepper(optimizer, run.pixels, rate, history, guard)
                 bar.update()
                 bar.set_postfix_str(run.losses_text, refresh=False)
         except KeyboardInterrupt:
-            stopped = "interrupted"
+            return "interrupted"
         except _StoppedByCallbackError:
-            stopped = "callback"
-    return run.result(stopped)
+            return "callback"
+    return "finished"
 
 
 class _DivergedError(Exception):
@@ -274,8 +282,7 @@ class _LBFGSStepper:
 
     def __call__(self, evaluate: Evaluate) -> None:
         before = self.pixels.detach().clone()
-        with torch.enable_grad():
-            loss = float(self.lbfgs.step(evaluate))  # type: ignore[no-untyped-call]
+        loss = float(self.lbfgs.step(evaluate))  # type: ignore[no-untyped-call]
         if loss <= self.last_loss:
             self.step_limit = min(2 * self.step_limit, self.max_step)
         else:

@@ -88,6 +88,9 @@ class Preset:
     steps: int = 500
     notes: str = field(default="", compare=False)
 
+    def __hash__(self) -> int:
+        return hash((self.name, self.source))  # the layers are dictionaries, which have no hash
+
     def replace(self, **changes: Any) -> Preset:
         """Return the preset with some fields replaced; None leaves a field as it is.
 

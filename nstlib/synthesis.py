@@ -375,15 +375,16 @@ def paint(
     _check_batch(content, style, shape[0])
     _check_weights(preset)
     check_tile(tile)
-    if features is None:
-        features = VGGFeatures(
-            weights=weights,
-            pooling=preset.pooling,
-            rescale=preset.rescale,
-            precision=precision,
-            device=pick_device(device),
-            preprocessing=preset.preprocessing,
-        )
+    with torch.inference_mode(False):  # tensors made in that mode could not take part in a gradient
+        if features is None:
+            features = VGGFeatures(
+                weights=weights,
+                pooling=preset.pooling,
+                rescale=preset.rescale,
+                precision=precision,
+                device=pick_device(device),
+                preprocessing=preset.preprocessing,
+            )
     init = preset.init if init is None else init
     stages = _plan(preset, shape, scales, tile, keep_optimizer=optimizer is not None)
     painting = _Painting(
@@ -400,7 +401,8 @@ def paint(
         progress=progress,
         guard=guard,
     )
-    result = painting.run(stages)
+    with torch.inference_mode(False):
+        result = painting.run(stages)
     result.image = resize(result.image, (shape[2], shape[3]))
     result.settings = _settings(preset, init, shape, stages, seed, features)
     return result
