@@ -14,6 +14,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
+import nstlib
 from nstlib import images
 from nstlib.cli.main import main
 from nstlib.errors import is_out_of_memory
@@ -165,3 +166,10 @@ def test_only_errors_about_lack_of_memory_count_as_out_of_memory():
     assert is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
     assert not is_out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
     assert not is_out_of_memory(OSError("out of memory"))
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        run("--version")
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"nst {nstlib.__version__}\n"

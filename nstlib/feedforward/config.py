@@ -61,7 +61,7 @@ class TrainingConfig:
         norm: Normalisation of the network: "instance", "batch", or "conditional" for several styles.
         width: Feature maps of the first layer.
         blocks: Residual blocks.
-        upsample: "nearest" or "transposed".
+        upsample: Upsampling, "nearest" or "transposed".
         size: Side of the square crops in pixels.
         crop: Smallest crop, as a share of a photo's short side.
         style_size: Long side of the style pictures in pixels; it decides how large strokes become.
@@ -70,10 +70,10 @@ class TrainingConfig:
         identity_steps: First steps, in which the network learns to copy the photo (mean squared error of pixels).
         outlier_weight: Weight of the penalty on outliers in feature maps, which prevents spots; Johnson has 0.
         learning_rate: Learning rate of Adam.
-        decay: Of the learning rate: "none", or "cosine" (up in 50 steps, then down to zero at the last step).
-        seed: Of weights, photos, crops and styles.
-        device: cpu, cuda, cuda:1 ...; a GPU if there is one.
-        precision: Of the convolutions: "auto", "float32" or "bfloat16".
+        decay: Schedule of the learning rate: "none", or "cosine" (up in 50 steps, then down to zero at the last step).
+        seed: Seed of weights, photos, crops and styles.
+        device: Device: cpu, cuda, cuda:1 ...; by default a GPU if there is one.
+        precision: Precision of the convolutions: "auto", "float32" or "bfloat16".
         compile: Compile network and loss with torch.compile: minutes to start, a third less time per step.
         workers: Processes that read photos.
         checkpoint_every: Steps between checkpoints; 0 writes one at the end only.
