@@ -33,25 +33,25 @@ lint: $(STAMP)  ## style, docstrings and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-unit: $(STAMP)
+unit: $(STAMP)  ## the unit tests alone
 	$(BIN)/python -m pytest tests
 
 coverage: $(STAMP)  ## how much of the library the unit tests run
 	$(BIN)/python -m pytest tests --cov --cov-report=term-missing:skip-covered
 
-notebook-tests: $(STAMP)
+notebook-tests: $(STAMP)  ## the notebooks as tests alone
 	NST_PROFILE=smoke $(BIN)/python -m pytest $(NBVAL) notebooks/*.ipynb notebooks/solved/*.ipynb
 
 notebooks: $(STAMP)  ## build the notebooks from their sources, executed with the cpu profile
 	$(BIN)/python tools/build_notebooks.py
 
-bench: $(STAMP)  ## measure this machine beside the code as it is taught (about eight minutes; close all else)
+bench: $(STAMP)  ## measure this machine beside the code as it is taught (a quarter to half an hour; close all else)
 	$(BIN)/python -m benchmarks
 
 lab: $(STAMP)  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
-wheel: $(STAMP)
+wheel: $(STAMP)  ## build the package as a wheel, in dist/
 	$(BIN)/python -m build --wheel -o dist .
 
 clean:  ## remove .venv and what was made

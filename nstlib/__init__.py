@@ -4,11 +4,12 @@
 >>> result = transfer(load("photo.jpg", 384), load("painting.jpg"))
 >>> save(result.image, "out.png")
 
-What is named here is the public interface; docs/architecture.md shows how the modules fit together.
+What is named here is the public interface, with the public names of the modules that it comes from, of ``nstlib.data``
+(COCO, the course's pictures) and of ``nstlib.feedforward.export`` (ONNX). docs/architecture.md shows how they fit.
 """
 
 from .architecture import layer_names
-from .classify import classify
+from .classification import classify
 from .errors import (
     CocoError,
     ExportError,
@@ -22,10 +23,10 @@ from .errors import (
     WeightsError,
 )
 from .feedforward.config import TrainingConfig
-from .feedforward.models import load_model, model_names
+from .feedforward.models import load_model, model_names, style_weights, styles_of
 from .feedforward.training import train
 from .feedforward.transformer import TransformerNet, stylize
-from .images import load, resize, save, side_by_side
+from .images import from_pil, load, resize, save, side_by_side, to_pil
 from .losses import content_loss, gram_matrix, style_loss, total_variation
 from .objective import Objective
 from .optimize import synthesize
@@ -59,6 +60,7 @@ __all__ = [
     "classify",
     "content_loss",
     "default_weights",
+    "from_pil",
     "get_preset",
     "gram_matrix",
     "layer_names",
@@ -71,9 +73,12 @@ __all__ = [
     "save",
     "side_by_side",
     "style_loss",
+    "style_weights",
+    "styles_of",
     "stylize",
     "synthesize",
     "texture",
+    "to_pil",
     "total_variation",
     "train",
     "transfer",

@@ -1,6 +1,6 @@
 """Errors that a user can fix.
 
-Each message is one clear sentence that says what was wrong and what to do. The command line prints the
+Each message is one line that says what was wrong and what to do. The command line prints the
 message and nothing else; in Python every one of them is an ``NstError``.
 """
 
@@ -61,4 +61,8 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that memory ran out; PyTorch raises a plain RuntimeError for it on the CPU."""
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error).lower())
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error).lower()
+    phrases = ("out of memory", "not enough memory", "allocate memory")  # of CUDA, and of the CPU's allocator
+    return isinstance(error, RuntimeError) and any(phrase in text for phrase in phrases)

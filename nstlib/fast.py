@@ -1,19 +1,19 @@
-"""The fast path: the same activations, Gram matrices and gradients as the plain code, computed in less time.
+"""The fast path: the activations, Gram matrices and gradients of the plain code, computed in less time.
 
 ``VGGFeatures(fast=False)`` and ``losses.plain_gram`` are the plain versions; tests/test_fast.py holds both equal
 (values, gradients, second derivatives). Three ideas make the difference:
 
 1. Values are computed outside autograd's graph. A convolution and its ReLU become one node of the graph whose output
    is given, so that the input of the ReLU is overwritten in place and only the output is kept for the backward pass.
-2. In bfloat16 the first layers still compute their values in float32 (``VGGFeatures.float32_until``), because rounding
-   before a ReLU changes which gradients it passes; gradients themselves may be rounded. That needs two tensors for one
-   activation: ``output``, the value, and ``graph``, the same in bfloat16 with its place in autograd's graph.
+2. In bfloat16 the first layers compute their values in float32 (``VGGFeatures.float32_until``), because rounding before
+   a ReLU changes which gradients it passes; their gradients, though, may be rounded, and are computed in bfloat16. So
+   one activation is two tensors: ``output``, its value, and ``graph``, the same in bfloat16, which autograd follows.
 3. Backward passes that PyTorch does slowly on the CPU are written by hand: average pooling as an enlargement, Gram
    matrices as a 1 x 1 convolution, their products in pieces that fit into the cache.
 
-Measured on two cores with AVX-512 bfloat16 (AMD EPYC, November 2026), loss and gradient at 512 x 512, plain against
-fast: compact VGG-19 223 and 140 ms in bfloat16, 230 and 199 ms in float32; full width 1.69 and 1.16 s in bfloat16, 2.32
-and 2.01 s in float32. The tensors of a step shrink to about half (benchmarks/).
+Measured for loss and gradient at 512 x 512, on two cores with AVX-512 bfloat16 (November 2026), the plain code takes
+1.6 times as long in bfloat16 with the compact VGG-19 and 1.45 times with the full one; in float32 1.15 times. The
+tensors of a step shrink to about half of those of the public tutorials (benchmarks/).
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ def iter_features(
     pool_gain: Mapping[str, float] | None,
     dtype: torch.dtype,
 ) -> Iterator[tuple[str, Tensor]]:
-    """Yield (name, activation) for the layers in ``wanted``; the fast twin of ``VGGFeatures._iter_plain``.
+    """Yield (name, activation) for the layers in ``wanted``, as the plain ``VGGFeatures._iter_plain`` does.
+
+    ``output`` is always the value of the present layer. ``graph`` is its place in autograd's graph; between a
+    convolution and its ReLU it stays one layer behind, because the two become one node.
 
     Args:
         pixels: Preprocessed pictures, (N, 3, H, W), float32.
@@ -148,7 +151,7 @@ class _Gram(torch.autograd.Function):
         positions = features.permute(0, 2, 3, 1).reshape(n, h * w, c)  # (N, H*W, C); a view if channels_last
         if (
             features.dtype == torch.bfloat16
-            and c >= 32
+            and c >= 32  # with fewer channels the pieces below are faster
             and features.device.type == "cpu"
             and has_bfloat16(features.device)
         ):

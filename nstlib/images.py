@@ -54,7 +54,8 @@ def load(source: Source, size: int | None = None, exact: tuple[int, int] | None 
         The picture, (1, 3, H, W).
 
     Raises:
-        ImageError: The file is missing, unreadable, cut off, not a picture, or larger than ``MAX_PIXELS``.
+        ImageError: The file is missing, unreadable, cut off, not a picture, or larger than ``MAX_PIXELS``; or the
+            size cannot be used.
     """
     name = _name_of(source)
     if isinstance(source, (str, os.PathLike)):
@@ -134,7 +135,7 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
 
 def _fit_long_side(size: tuple[int, int], long_side: int) -> tuple[int, int]:
     if long_side < 1:
-        raise ImageError(f"the size must be at least {MIN_SIDE} pixels, not {long_side}.")
+        raise ImageError(f"the size must be at least 1 pixel, not {long_side}.")
     factor = long_side / max(size)
     width, height = (max(1, round(s * factor)) for s in size)
     if width * height > MAX_PIXELS:
@@ -168,7 +169,11 @@ def to_pil(image: Tensor) -> Image.Image:
 
 
 def resize(image: Tensor, size: int | tuple[int, int]) -> Tensor:
-    """Return a tensor (N, 3, H, W) at another long side (int) or another (height, width), antialiased, in [0, 1]."""
+    """Return a tensor (N, 3, H, W) at another long side (int) or another (height, width), antialiased, in [0, 1].
+
+    Raises:
+        ImageError: The size is smaller than 1 pixel, or the result larger than ``MAX_PIXELS``.
+    """
     h, w = image.shape[2:]
     if isinstance(size, int):
         width, height = _fit_long_side((w, h), size)
@@ -179,11 +184,22 @@ def resize(image: Tensor, size: int | tuple[int, int]) -> Tensor:
     return out.clamp(0, 1)
 
 
+def is_picture_file(path: Path) -> bool:
+    """Return whether a file's name counts as a picture's: a known suffix, and not hidden."""
+    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+
+
+def _format_of(path: Path) -> str:
+    """Return Pillow's name of the format that a suffix stands for."""
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise ImageError(f"'{path}' does not end in a picture's suffix; use .png, .jpg or .webp.")
+    return PICTURE_SUFFIXES[path.suffix.lower()]
+
+
 def check_output(path: str | os.PathLike[str]) -> None:
     """Raise ImageError if a picture cannot be written there: a wrong suffix, a folder, a file used as a folder."""
     path = Path(path)
-    if path.suffix.lower() not in PICTURE_SUFFIXES:
-        raise ImageError(f"'{path}' does not end in a picture's suffix; use .png, .jpg or .webp.")
+    _format_of(path)
     folder = next((p for p in path.parents if p.exists()), None)
     if path.is_dir() or (folder is not None and not folder.is_dir()):
         raise ImageError(f"'{path}' cannot be written; choose another place.")
@@ -205,9 +221,7 @@ def save(image: Tensor | Image.Image, path: str | os.PathLike[str], quality: int
         FileError: The file cannot be written.
     """
     path = Path(path)
-    file_format = PICTURE_SUFFIXES.get(path.suffix.lower())
-    if file_format is None:
-        raise ImageError(f"'{path}' does not end in a picture's suffix; use .png, .jpg or .webp.")
+    file_format = _format_of(path)
     picture = image if isinstance(image, Image.Image) else to_pil(image)
     options = {"quality": quality} if file_format in ("JPEG", "WEBP") else {}
     if file_format == "JPEG":

@@ -11,12 +11,8 @@ from .runtime import pick_device, pick_precision, profile
 from .version import __version__
 
 
-def describe(weights: str | None = None) -> dict[str, str]:
-    """Return device, precision, profile, extractor and versions as text.
-
-    Args:
-        weights: Name of the extractor's weights; None takes ``default_weights()``.
-    """
+def describe() -> dict[str, str]:
+    """Return device, precision, profile, extractor and versions as text."""
     device = pick_device()
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
@@ -26,7 +22,7 @@ def describe(weights: str | None = None) -> dict[str, str]:
         "device": f"{device.type} ({name})",
         "precision": str(pick_precision("auto", device)).removeprefix("torch."),
         "profile": profile(),
-        "extractor": weights or default_weights(),
+        "extractor": default_weights(),
         "nstlib": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),

@@ -24,7 +24,7 @@ def make_init(init: str | Tensor, content: Tensor | None, shape: tuple[int, ...]
         init: "content", "content+noise", "noise" (uniform), "grey", or a picture (N, 3, h, w), which is resized.
         content: (N, 3, H, W) or (1, 3, H, W); needed where ``init`` names it.
         shape: (N, 3, H, W) of the result.
-        seed: Of the noise, which is drawn on the CPU, so that a seed means the same picture on every device.
+        seed: Seed of the noise, which is drawn on the CPU, so that a seed means the same picture on every device.
 
     Returns:
         A new tensor of ``shape``, float32.

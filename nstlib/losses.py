@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
 from . import fast
@@ -26,8 +27,8 @@ EPSILON = 1e-12
 def gram_matrix(features: Tensor, divisor: GramDivisor = "hw") -> Tensor:
     """Return the Gram matrices G_ij = sum_k F_ik F_jk / divisor of activations.
 
-    Computed in float32 whatever the precision of the activations; differentiable twice. ``plain_gram`` is the same in
-    one line.
+    Computed in float32, or in float64 for activations of float64; differentiable twice. ``plain_gram`` is the same as
+    the formula says.
 
     Args:
         features: (N, C, H, W); a single (C, H, W) counts as a batch of one.
@@ -35,7 +36,7 @@ def gram_matrix(features: Tensor, divisor: GramDivisor = "hw") -> Tensor:
             by the number of channels (Johnson 2016, eq. 3; the PyTorch tutorial); "none" by 1 (Gatys 2016, eq. 3).
 
     Returns:
-        (N, C, C), float32.
+        (N, C, C), float32 (float64 for float64).
 
     Raises:
         SettingError: The shape or the divisor cannot be used.
@@ -61,7 +62,8 @@ def gram_divisor(divisor: GramDivisor, channels: int, positions: int) -> int:
 
 def plain_gram(features: Tensor, divisor: float) -> Tensor:
     """Return the Gram matrices (N, C, C) of ``features`` (N, C, H, W) as the formula says; see ``fast.gram``."""
-    rows = features.flatten(2).float()  # (N, C, H*W)
+    rows = features.flatten(2)  # (N, C, H*W)
+    rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
     return rows @ rows.transpose(1, 2) / divisor
 
 

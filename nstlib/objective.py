@@ -43,9 +43,16 @@ IterFeatures = Callable[[Tensor, Iterable[str]], Iterable[tuple[str, Tensor]]]
 
 
 def loss_terms(preset: Preset, iter_features: IterFeatures, images: Tensor, targets: Targets) -> Terms:
-    """Return the content, style and variation terms of images (N, 3, H, W) in [0, 1].
+    """Return the content, style and variation terms of images, layer by layer.
 
-    Layer by layer: the content loss of activations F against P, the style loss of their Gram matrices G against A.
+    Args:
+        preset: Conventions of the losses.
+        iter_features: The extractor's forward pass.
+        images: (N, 3, H, W), RGB in [0, 1].
+        targets: Activations P and Gram matrices A, with which the images' F and G are compared.
+
+    Raises:
+        NstError: What the extractor and the losses raise for layers, shapes and conventions.
     """
     content, style = {}, {}
     for layer, features in iter_features(images, [*targets.content, *targets.style]):
@@ -60,7 +67,7 @@ def loss_terms(preset: Preset, iter_features: IterFeatures, images: Tensor, targ
 
 
 def style_layer_factor(preset: Preset, channels: int) -> float:
-    """Return the constant of a style layer with so many channels."""
+    """Return the constant of a style layer with this number of channels."""
     return preset.style_factor / float(channels**preset.channel_power)
 
 
@@ -68,7 +75,7 @@ def variation_term(preset: Preset, images: Tensor) -> Tensor:
     """Return the total variation of images on the preset's pixel scale, (N,); zero where it has no weight."""
     if not preset.tv_weight:
         return images.new_zeros(len(images))
-    pixel_factor = PREPROCESSING[preset.preprocessing][0]
+    pixel_factor = PREPROCESSING[preset.preprocessing].factor
     return total_variation(images * pixel_factor, preset.tv_power, preset.tv_reduction)
 
 

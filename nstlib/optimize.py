@@ -27,8 +27,12 @@ LEARNING_RATE = {"lbfgs": 1.0, "adam": 0.02, "sign": 0.005}
 """Default learning rates; for "adam" and "sign" in units of the pixels' range [0, 1]."""
 
 MAX_STEP = 0.05
-"""How far the guard lets L-BFGS move the mean pixel in one step (range [0, 1]); half as far after each rise of the
-loss. A calm run moves it by 0.003 to 0.006 per step, a spike by 0.4 or more."""
+"""How far the guard lets L-BFGS move the mean pixel in one step (range [0, 1]): half as far after each rise of the
+loss, down to a sixteenth, and twice as far again after each fall. A calm run moves it by 0.003 to 0.006 per step, a
+spike by 0.4 or more."""
+
+MIN_STEP_SHARE = 1 / 16
+"""The smallest limit, as a share of the largest."""
 
 FIRST_STEP = 0.004
 """How far the first step of L-BFGS moves the mean pixel. PyTorch's own first step of 0.0001 is lost in bfloat16's
@@ -38,7 +42,7 @@ DIVERGED_RATIO = 10.0
 """A loss this many times the best so far counts as diverged."""
 
 MAX_ROLLBACKS = 8
-"""So many rollbacks in a row without progress end the run."""
+"""This many rollbacks in a row without progress end the run."""
 
 FUSED_ADAM_VALUES = 2**23
 """Pictures with more values use Adam's fused step, which needs two pictures less of memory."""
@@ -90,10 +94,19 @@ def synthesize(
     rate = LEARNING_RATE[optimizer] if learning_rate is None else learning_rate
     if init.device.type == "cpu":
         keep_freed_memory()
-    run = _Run(objective, init, callback, guard)
-    del init  # one picture less in memory, where the caller has released it too
+    # whatever mode the caller is in (no_grad, inference_mode), gradients are needed here
+    with torch.inference_mode(False), torch.enable_grad():
+        run = _Run(objective, init, callback, guard)
+        del init  # one picture less in memory, where the caller has released it too
+        stopped = _run_steps(run, steps, optimizer, rate, history, guard, progress)
+    return run.result(stopped)
+
+
+def _run_steps(
+    run: _Run, steps: int, optimizer: OptimizerName, rate: float, history: int, guard: bool, progress: bool
+) -> str:
+    """Do the steps; return how the run stopped."""
     step = _make_stepper(optimizer, run.pixels, rate, history, guard)
-    stopped = "finished"
     with tqdm(total=steps, unit="step", desc=run.size_text, disable=not progress) as bar:
         try:
             while len(run.records) < steps:
@@ -101,18 +114,17 @@ def synthesize(
                     step(run.evaluate)
                 except _DivergedError:
                     if not run.can_roll_back:
-                        stopped = "diverged"
-                        break
+                        return "diverged"
                     rate /= 2
                     run.roll_back(note=f"step size now {rate:g}")
                     step = _make_stepper(optimizer, run.pixels, rate, history, guard)
                 bar.update()
                 bar.set_postfix_str(run.losses_text, refresh=False)
         except KeyboardInterrupt:
-            stopped = "interrupted"
+            return "interrupted"
         except _StoppedByCallbackError:
-            stopped = "callback"
-    return run.result(stopped)
+            return "callback"
+    return "finished"
 
 
 class _DivergedError(Exception):
@@ -266,16 +278,15 @@ class _LBFGSStepper:
         )
         self.max_step = MAX_STEP * min(1.0, rate) if guard else math.inf
         self.step_limit, self.last_loss = self.max_step, math.inf
-        self.is_first = guard
+        self.fix_next_step = guard  # the first step
 
     def __call__(self, evaluate: Evaluate) -> None:
         before = self.pixels.detach().clone()
-        with torch.enable_grad():
-            loss = float(self.lbfgs.step(evaluate))  # type: ignore[no-untyped-call]
+        loss = float(self.lbfgs.step(evaluate))  # type: ignore[no-untyped-call]
         if loss <= self.last_loss:
             self.step_limit = min(2 * self.step_limit, self.max_step)
         else:
-            self.step_limit = max(self.step_limit / 2, self.max_step / 16)
+            self.step_limit = max(self.step_limit / 2, self.max_step * MIN_STEP_SHARE)
         self.last_loss = loss
         with torch.no_grad():
             self._shorten_step(before)
@@ -284,7 +295,7 @@ class _LBFGSStepper:
     def _shorten_step(self, before: Tensor) -> None:
         """Keep the pixels in [0, 1] and the step within its limit; give the first step its fixed length."""
         step_size = (self.pixels.clamp_(0, 1) - before).abs().mean().item()
-        if self.is_first and step_size > 0:
+        if self.fix_next_step and step_size > 0:
             wanted = min(FIRST_STEP, self.step_limit)
         elif step_size > self.step_limit:
             wanted = self.step_limit
@@ -292,7 +303,7 @@ class _LBFGSStepper:
             wanted = step_size
         if wanted != step_size:
             self.pixels.sub_(before).mul_(wanted / step_size).add_(before).clamp_(0, 1)
-        self.is_first = False
+        self.fix_next_step = False
 
     def _tell_lbfgs(self, before: Tensor) -> None:
         """Record the step that was really made, or L-BFGS would estimate the curvature from another one.
@@ -307,7 +318,7 @@ class _AdamStepper:
     def __init__(self, pixels: Tensor, rate: float) -> None:
         self.pixels = pixels
         fused = pixels.numel() > FUSED_ADAM_VALUES and torch.__version__ >= "2.4"
-        self.adam = torch.optim.Adam([pixels], lr=rate, fused=fused or None)
+        self.adam = torch.optim.Adam([pixels], lr=rate, fused=True if fused else None)  # None lets PyTorch choose
 
     def __call__(self, evaluate: Evaluate) -> None:
         evaluate()

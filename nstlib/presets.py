@@ -1,6 +1,7 @@
 """Named settings of well-known implementations, each with its source, and ``course``, our own.
 
-A preset fixes everything in the loss that two implementations may do differently. For activations F, Gram matrices G
+A preset fixes everything in the loss that two implementations may do differently, for the architecture of
+``VGGFeatures`` (VGG-19 unless its notes say otherwise). For activations F, Gram matrices G
 (already divided by ``gram_divisor``) and a style layer with N channels the total is
 
     content_weight * sum_l c_l * content_factor * D(F_l, P_l)
@@ -86,6 +87,9 @@ class Preset:
     history: int = 10
     steps: int = 500
     notes: str = field(default="", compare=False)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.source))  # the layers are dictionaries, which have no hash
 
     def replace(self, **changes: Any) -> Preset:
         """Return the preset with some fields replaced; None leaves a field as it is.

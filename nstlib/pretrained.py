@@ -114,7 +114,7 @@ def random_state(
     Args:
         arch: "vgg19" or "vgg16".
         widths: Channels of each of the five blocks.
-        seed: Of the generator.
+        seed: Seed of the generator.
         last: The layer after which the weights end; None keeps all.
     """
     generator = torch.Generator().manual_seed(seed)

@@ -47,7 +47,7 @@ def coarse_to_fine(size: tuple[int, int], steps: int, scales: int | Sequence[int
             f"{len(smaller) + 1} scales would start at {smaller[0][1]} x {smaller[0][0]} pixels, but the network needs "
             f"{MIN_SIDE} a side; use fewer scales."
         )
-    least = min(1, steps)
+    least = min(1, steps)  # 0 stays 0, which ``synthesize`` refuses
     return [Scale(s, max(least, round(steps / STEPS_RATIO**i))) for i, s in enumerate([*smaller, size])]
 
 

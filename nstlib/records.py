@@ -26,7 +26,8 @@ class Record:
         content: Content loss by layer, before layer weights and content weight.
         style: Style loss by layer, before layer weights and style weight.
         note: What else happened, for example that the loss diverged.
-        size: Width and height of the picture in pixels; smaller than the result at coarse scales.
+        size: (width, height) of the picture in pixels; smaller than the result at coarse scales.
+        get_image: Returns ``image``; None outside the callback.
     """
 
     step: int
@@ -73,7 +74,7 @@ def call_with_image(callback: Callback, record: Record, get_image: Callable[[], 
 
 
 def offset_callback(callback: Callback | None, steps: int, seconds: float) -> Callback:
-    """Return a callback that counts on from ``steps`` and ``seconds`` of the runs before, then calls ``callback``."""
+    """Return a callback that adds the steps and seconds of the earlier runs to each record, then calls ``callback``."""
 
     def call(record: Record) -> object:
         record.step += steps
@@ -105,7 +106,13 @@ class Result:
 
     @property
     def best(self) -> Record:
-        """The record with the smallest total at the last scale; totals of different sizes do not compare."""
+        """The record with the smallest total at the last scale; totals of different sizes do not compare.
+
+        Raises:
+            SettingError: The run ended before its first evaluation.
+        """
+        if not self.records:
+            raise SettingError("the run ended before its first evaluation, so there is no best record; run it again.")
         last = [r for r in self.records if r.size == self.records[-1].size]
         return min(last, key=lambda r: r.total if math.isfinite(r.total) else math.inf)
 

@@ -59,11 +59,19 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
 def has_bfloat16(device: torch.device) -> bool:
     """Return whether convolutions in bfloat16 are fast on this device (AVX-512 BF16, AMX, or a recent GPU)."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return cuda_has_native_bfloat16(torch.cuda.get_device_capability(device))
     if device.type != "cpu":
         return False
     tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, name, lambda: False)() for name in tests)
+
+
+def cuda_has_native_bfloat16(capability: tuple[int, int]) -> bool:
+    """Return whether a GPU of this compute capability computes bfloat16 itself: Ampere (8, 0) or later.
+
+    Earlier ones, such as a T4 (7, 5), emulate it, which ``torch.cuda.is_bf16_supported`` also counts.
+    """
+    return capability >= (8, 0)
 
 
 def pick_precision(precision: str, device: torch.device) -> torch.dtype:

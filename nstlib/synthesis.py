@@ -64,7 +64,8 @@ def transfer(
         content: (N, 3, H, W), RGB in [0, 1].
         style: (1, 3, h, w), RGB in [0, 1], of any size.
         preset: A preset or its name. Conventions without a parameter here: ``get_preset(name).replace(...)``.
-        steps: Evaluations of loss and gradient, at the first scale. This and the next eight: None takes the preset's.
+        steps: Evaluations of loss and gradient, at the first scale. Like all parameters down to ``history``, None takes
+            the preset's value.
         content_weight: Weight of the content term.
         style_weight: Weight of the style term.
         tv_weight: Weight of the total variation.
@@ -74,13 +75,14 @@ def transfer(
         learning_rate: Of the optimizer.
         history: Steps that L-BFGS remembers.
         init: The first picture; see ``make_init``. None takes the preset's.
-        seed: Of the noise in the first picture.
+        seed: Seed of the noise in the first picture.
         style_size: Long side in pixels to which the style is resized; None takes the content's, so that strokes keep
             their size relative to the picture.
         scales: Coarse to fine; see ``pyramid.coarse_to_fine``.
         tile: Side of the tiles in which a picture with a longer side is painted, with the optimizer "adam" unless
             ``optimizer`` is given; see ``tiling``.
-        features: A network that exists already; else one is made from the next three and the preset.
+        features: A network that exists already, whose pooling and preprocessing count; None makes one from the preset,
+            ``weights``, ``device`` and ``precision``.
         weights: See ``VGGFeatures``.
         device: See ``runtime.pick_device``.
         precision: See ``runtime.pick_precision``.
@@ -165,7 +167,7 @@ def texture(
         learning_rate: Of the optimizer.
         history: Steps that L-BFGS remembers.
         init: The first picture.
-        seed: Of the noise.
+        seed: Seed of the noise.
         style_size: Long side in pixels to which the style is resized; None leaves it as it is.
         scales: Coarse to fine.
         tile: Side of the tiles of a large picture.
@@ -179,6 +181,9 @@ def texture(
 
     Returns:
         The best picture, (N, 3, *size).
+
+    Raises:
+        NstError: As ``transfer``.
     """
     shape = (style.shape[0], 3, *(size or tuple(style.shape[2:])))
     return paint(
@@ -246,7 +251,7 @@ def reconstruct(
         learning_rate: Of the optimizer.
         history: Steps that L-BFGS remembers.
         init: The first picture.
-        seed: Of the noise.
+        seed: Seed of the noise.
         scales: Coarse to fine.
         tile: Side of the tiles of a large picture.
         features: A network that exists already.
@@ -259,6 +264,9 @@ def reconstruct(
 
     Returns:
         The best picture, of the shape of ``content``.
+
+    Raises:
+        NstError: As ``transfer``.
     """
     content_layers = {layer: 1.0} if isinstance(layer, str) else dict(layer)
     return paint(
@@ -332,7 +340,7 @@ def paint(
         learning_rate: Of the optimizer.
         history: Steps that L-BFGS remembers.
         init: The first picture.
-        seed: Of the noise.
+        seed: Seed of the noise.
         style_size: Long side in pixels to which the style is resized; None leaves it as it is.
         scales: Coarse to fine.
         tile: Side of the tiles of a large picture.
@@ -348,8 +356,7 @@ def paint(
         The best picture, of the given shape, with the records of all evaluations and the settings.
 
     Raises:
-        ImageError: A picture cannot be used.
-        SettingError: A value cannot be used.
+        NstError: As ``transfer``.
     """
     preset = get_preset(preset).replace(
         steps=steps,
@@ -364,23 +371,38 @@ def paint(
     )
     _check_picture(content, "content")
     _check_picture(style, "style")
+    _check_picture(init if isinstance(init, Tensor) else None, "first picture")
+    _check_batch(content, style, shape[0])
     _check_weights(preset)
     check_tile(tile)
-    if features is None:
-        features = VGGFeatures(
-            weights=weights,
-            pooling=preset.pooling,
-            rescale=preset.rescale,
-            precision=precision,
-            device=pick_device(device),
-            preprocessing=preset.preprocessing,
-        )
+    with torch.inference_mode(False):  # tensors made in that mode could not take part in a gradient
+        if features is None:
+            features = VGGFeatures(
+                weights=weights,
+                pooling=preset.pooling,
+                rescale=preset.rescale,
+                precision=precision,
+                device=pick_device(device),
+                preprocessing=preset.preprocessing,
+            )
     init = preset.init if init is None else init
     stages = _plan(preset, shape, scales, tile, keep_optimizer=optimizer is not None)
     painting = _Painting(
-        preset, features, content, style, shape, init, seed, style_size, tile, callback, progress, guard
+        preset=preset,
+        features=features,
+        content=content,
+        style=style,
+        shape=shape,
+        init=init,
+        seed=seed,
+        style_size=style_size,
+        tile=tile,
+        callback=callback,
+        progress=progress,
+        guard=guard,
     )
-    result = painting.run(stages)
+    with torch.inference_mode(False):
+        result = painting.run(stages)
     result.image = resize(result.image, (shape[2], shape[3]))
     result.settings = _settings(preset, init, shape, stages, seed, features)
     return result
@@ -488,9 +510,13 @@ def _joined(earlier: Result | None, later: Result) -> Result:
 def _settings(
     preset: Preset, init: str | Tensor, shape: tuple[int, ...], stages: list[_Stage], seed: int, features: VGGFeatures
 ) -> dict[str, Any]:
-    """Return what ran, as plain data."""
+    """Return what ran, as plain data; the network that was used counts, not the one that the preset asks for."""
     return {
         **asdict(preset),
+        "arch": features.arch,
+        "pooling": features.pooling,
+        "rescale": features.rescale,
+        "preprocessing": features.preprocessing,
         "init": "a picture" if isinstance(init, Tensor) else init,
         "size": [shape[3], shape[2]],
         "scales": [{**stage._asdict(), "size": [stage.size[1], stage.size[0]]} for stage in stages],
@@ -508,6 +534,12 @@ def _check_picture(picture: Tensor | None, name: str) -> None:
         raise ImageError(f"the {name} has the shape (N, 3, H, W), not {tuple(picture.shape)}.")
     if not torch.isfinite(picture).all():
         raise ImageError(f"the {name} contains values that are not finite; load it again.")
+
+
+def _check_batch(content: Tensor | None, style: Tensor | None, batch: int) -> None:
+    for name, picture in (("contents", content), ("styles", style)):
+        if picture is not None and len(picture) not in (1, batch):
+            raise ImageError(f"there are {len(picture)} {name} for {batch} pictures; give one, or one per picture.")
 
 
 def _check_weights(preset: Preset) -> None:

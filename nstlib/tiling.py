@@ -4,8 +4,8 @@ All that style transfer measures is a function of sums over positions: the Gram 
 differences from the content, differences between neighbours. One pass over the tiles adds up the sums, the loss is
 computed from them as usual, and a second pass propagates its gradient back through each tile in turn.
 
-Nothing is approximated and there are no seams, because each tile is read with a margin as wide as the network's field
-of view, so that its activations are those of the whole picture. A step costs more than a step of the whole picture:
+Nothing is approximated and there are no seams, because each tile is read with a margin as wide as half the network's
+field of view, so that its activations are those of the whole picture. A step costs more than one of the whole picture:
 activations are computed twice, those of the margins several times. Memory grows with the picture alone.
 """
 
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from .errors import SettingError
-from .losses import gram_divisor, gram_matrix, style_loss
+from .losses import EPSILON, gram_divisor, gram_matrix, style_loss
 from .objective import Objective, Targets, Terms, style_layer_factor
 from .presets import OptimizerName, Preset
 from .runtime import return_freed_memory
@@ -36,7 +36,7 @@ L-BFGS keeps two pictures for every step of its history and four besides: at 400
 """
 
 KEPT_VALUES_PER_PIXEL = 4
-"""Content targets are kept if they take at most so many values per pixel; else each tile's are computed again."""
+"""Content targets are kept if they take at most this many values per pixel; else each tile's are computed again."""
 
 
 class Span(NamedTuple):
@@ -98,7 +98,7 @@ class TiledObjective(Objective):
         content: See ``Objective``.
         style: See ``Objective``.
         tile: Side of a tile in pixels without its margin, at least 64. Tiles are of equal size, their corners on the
-            grid of the poolings. The margin follows from the deepest layer: 16 pixels for relu3_1, 80 for relu5_1.
+            grid of the poolings. The margin follows from the deepest layer: 12 pixels for relu3_1, 80 for relu5_1.
 
     Raises:
         SettingError: The tile is too small, or there is nothing to match.
@@ -113,7 +113,7 @@ class TiledObjective(Objective):
         tile: int = 512,
     ) -> None:
         check_tile(tile)
-        self.tile = tile
+        self.tile = tile  # the base class computes the targets, for which it is needed
         super().__init__(preset, features, content, style)
 
     def _set_targets(self, content: Tensor | None, style: Tensor | None) -> None:
@@ -197,7 +197,7 @@ class TiledObjective(Objective):
     def _variation(self, pixels: Tensor, images: Tensor, tile: Tile) -> list[Tensor]:
         """Return the vertical and the horizontal variation of a tile, with the neighbours beyond its far edges."""
         rows, columns = self._inner(images, tile)
-        pixels = pixels * PREPROCESSING[self.preset.preprocessing][0]
+        pixels = pixels * PREPROCESSING[self.preset.preprocessing].factor
         vertical = pixels[:, :, rows.start : rows.stop + 1, columns.slice()].diff(dim=2)
         horizontal = pixels[:, :, rows.slice(), columns.start : columns.stop + 1].diff(dim=3)
         return [d.abs().pow(self.preset.tv_power).flatten(1).sum(1) for d in (vertical, horizontal)]
@@ -249,7 +249,7 @@ class TiledObjective(Objective):
             return 1
         if self.preset.content_reduction == "mean":
             return self.features.channels(layer) * self._positions(layer, images)
-        return self.content_energy[layer].clamp_min(1e-12)
+        return self.content_energy[layer].clamp_min(EPSILON)
 
     def sums(self, images: Tensor) -> list[Tensor]:
         """Return the sums of ``measure`` over all tiles."""

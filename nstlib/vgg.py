@@ -1,14 +1,14 @@
 """VGG features by layer name: ``VGGFeatures()(images, ["relu1_1", "relu4_2"])``.
 
 Layer names are explained in ``architecture``. ``VGGFeatures`` runs the layers on the fast path (``fast``) or, with
-``fast=False``, as the plain loop in ``_iter_plain``; both return the same activations and gradients.
+``fast=False``, as the plain loop in ``_iter_plain``; both return the same activations and gradients, up to rounding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -23,16 +23,24 @@ from .runtime import Precision, pick_precision
 Pooling = Literal["max", "avg"]
 Preprocessing = Literal["imagenet", "imagenet255", "caffe255", "caffe256"]
 
-PREPROCESSING: dict[str, tuple[float, tuple[float, ...], tuple[float, ...]]] = {
-    # name: (factor, mean, std); the network sees (image * factor - mean) / std, RGB
-    "imagenet": (1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # torchvision's weights
-    "imagenet255": (255.0, (123.675, 116.28, 103.53), (1.0, 1.0, 1.0)),
-    "caffe255": (255.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
-    "caffe256": (256.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
+
+class Normalization(NamedTuple):
+    """What a network receives for an image, RGB in [0, 1]: (image * factor - mean) / std."""
+
+    factor: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+PREPROCESSING: dict[str, Normalization] = {
+    "imagenet": Normalization(1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # torchvision's weights
+    "imagenet255": Normalization(255.0, (123.675, 116.28, 103.53), (1.0, 1.0, 1.0)),
+    "caffe255": Normalization(255.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
+    "caffe256": Normalization(256.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
 }
 
 FLOAT32_UNTIL = {"wide": "conv2_2", "narrow": "conv4_1"}
-"""The last convolution whose values a network in bfloat16 computes in float32, if it is as wide as VGG or narrower.
+"""The last convolution whose values a network in bfloat16 computes in float32: for VGG's widths, and for narrower ones.
 
 Rounding moves the sums before the ReLUs by a few thousandths, which opens or closes about as many ReLUs, and each
 passes all of its gradient or none: the gradient then points elsewhere (cosine with float32's 0.985 to 0.998, compact
@@ -63,12 +71,15 @@ class VGGFeatures(nn.Module):
         fast: Whether to run the fast path; see ``fast``.
 
     Attributes:
-        weights_name: "compact", "imagenet", the path as a string, "a file" or "a dictionary".
+        weights_name: "compact", "imagenet", the name of the file, or "a dictionary".
+        names: All layer names of the architecture, in order.
+        convs: The convolutions by layer name.
+        pool_gain: Factor of each average pooling; 1 without ``rescale``.
         dtype: Precision of the activations that are returned.
 
     Raises:
         SettingError: A choice is unknown.
-        LayerError: ``float32_until`` is no layer.
+        LayerError: ``float32_until`` is not a convolution.
         WeightsError: The weights do not exist or do not fit.
     """
 
@@ -94,7 +105,8 @@ class VGGFeatures(nn.Module):
         if preprocessing not in PREPROCESSING:
             raise SettingError(f"preprocessing {preprocessing!r} is unknown; use one of {', '.join(PREPROCESSING)}.")
         weights = default_weights() if weights is None else weights
-        self.arch, self.pooling, self.preprocessing, self.fast = arch, pooling, preprocessing, fast
+        self.arch, self.pooling, self.rescale = arch, pooling, rescale
+        self.preprocessing, self.fast = preprocessing, fast
         self.weights_name = _name_of(weights)
         device = torch.device(device)
         self.dtype = pick_precision(precision, device)
@@ -151,7 +163,7 @@ class VGGFeatures(nn.Module):
 
         Returns:
             Activations by layer, in the order asked for: (N, C, H/2^k, W/2^k) with k poolings before the layer, in
-            the precision of the network. None is overwritten by a later layer.
+            the precision of the network. Later layers do not modify them in place.
 
         Raises:
             LayerError: A name is unknown or not available.
@@ -162,10 +174,10 @@ class VGGFeatures(nn.Module):
         return {name: found[name] for name in layers}
 
     def iter_features(self, images: Tensor, layers: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
-        """Yield (name, activation) in the network's order; otherwise as ``forward``.
+        """Yield (name, activation) in the network's order; arguments and errors as in ``forward``.
 
-        A loss that is computed at once finds the activation in the cache; and autograd, which goes backward through
-        what was done last, takes each layer's gradient when it reaches the layer, not all of them first.
+        A loss that is computed at once finds the activation in the cache. And the backward pass, which runs in the
+        opposite order, then computes each layer's gradient when it reaches the layer, not all of them at its start.
         """
         wanted = set(layers)
         names = self._names_until_deepest(wanted)
@@ -178,7 +190,7 @@ class VGGFeatures(nn.Module):
         return fast_path.iter_features(pixels, names, wanted, convs, pool_gain, self.dtype)
 
     def _iter_plain(self, x: Tensor, names: Iterable[str], wanted: Collection[str]) -> Iterator[tuple[str, Tensor]]:
-        """The forward pass as anybody would write it; the fast path is tested against it."""
+        """Yield the same from a straightforward forward pass; the fast path is tested against it."""
         for name in names:
             if name.startswith("conv"):
                 conv = self._conv(name)
@@ -219,7 +231,7 @@ class VGGFeatures(nn.Module):
     def _check_float32_until(self, name: str | None) -> str:
         if name is None:
             return FLOAT32_UNTIL["wide" if self.channels("conv1_1") >= WIDTHS[0] else "narrow"]
-        if name not in self.names:
+        if name not in self.names or not name.startswith("conv"):
             raise LayerError(f"float32_until is {name!r}; name a convolution such as 'conv2_2', or leave it out.")
         return name
 
@@ -239,9 +251,7 @@ class VGGFeatures(nn.Module):
 
 
 def _name_of(weights: Weights) -> str:
-    if isinstance(weights, str):
-        return weights
-    return "a file" if isinstance(weights, Path) else "a dictionary"
+    return Path(weights).name if isinstance(weights, str | Path) else "a dictionary"
 
 
 def _dead_leaves(size: int = 160, seed: int = 0) -> Tensor:

@@ -14,8 +14,10 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
+import nstlib
 from nstlib import images
 from nstlib.cli.main import main
+from nstlib.errors import is_out_of_memory
 
 
 @pytest.fixture
@@ -146,3 +148,28 @@ def test_ctrl_c_saves_the_best_picture_so_far(folder):
     assert process.returncode == 0
     assert b"interrupted after" in rest
     assert Image.open(out).size == (96, 72)
+
+
+def test_ctrl_c_before_the_first_evaluation_writes_the_first_picture(folder, capsys, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nstlib.objective.Objective.terms", interrupt)
+    assert run("transfer", folder / "photo.png", folder / "painting.jpg", "-o", folder / "out.png", *QUICK) == 0
+    assert "interrupted after 0 evaluations" in capsys.readouterr().err
+    assert (folder / "out.png").exists()
+
+
+def test_only_errors_about_lack_of_memory_count_as_out_of_memory():
+    assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(RuntimeError("[enforce fail at alloc_cpu.cpp] can't allocate memory: you tried to ..."))
+    assert is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
+    assert not is_out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
+    assert not is_out_of_memory(OSError("out of memory"))
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        run("--version")
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"nst {nstlib.__version__}\n"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
 import torch
 
-from nstlib import SettingError, TransformerNet, WeightsError, images
+from nstlib import SettingError, TrainingConfig, TransformerNet, WeightsError, images
 from nstlib.cli.main import main
+from nstlib.cli.options import field_docs
 from nstlib.feedforward.models import describe_model, load_model, model_names, style_weights, styles_of
 
 
@@ -80,7 +82,7 @@ def test_equal_names_are_numbered_and_no_input_is_overwritten(network, folder, t
     [
         (["--model", "nothing"], "there is no network 'nothing'"),
         (["--model", "{net}", "--style", "pink"], "holds no style 'pink'; it holds red, green, blue"),
-        (["--model", "{net}", "--style", "red=much"], "'much' is no number"),
+        (["--model", "{net}", "--style", "red=much"], "'much' is not a number"),
         (["--model", "{net}", "--style", "red=-1,blue=2"], "must not be negative"),
         (["--model", "{net}", "--size", "3"], "--size must be at least"),
         (["--model", "missing.safetensors"], "does not exist"),
@@ -170,3 +172,35 @@ def test_networks_of_the_package(capsys, photo):
         assert painted.std() > 0.05  # neither black nor grey
     with pytest.raises(WeightsError):
         load_model("nowhere.safetensors")
+
+
+def test_help_of_train_explains_every_setting_with_its_default(capsys, monkeypatch):
+    """The texts come from TrainingConfig's docstring, the defaults from the profile."""
+    monkeypatch.setenv("NST_PROFILE", "cpu")
+    monkeypatch.setenv("COLUMNS", "400")
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--help"])
+    assert stop.value.code == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    texts, defaults = field_docs(TrainingConfig), TrainingConfig.for_profile()
+    for field in dataclasses.fields(TrainingConfig):
+        option, text, default = f"--{field.name.replace('_', '-')}", texts[field.name], getattr(defaults, field.name)
+        entry = printed[printed.rindex(option) :]
+        assert entry.startswith(option)
+        assert text in entry[: len(text) + 80], field.name
+        if default is not None and default is not False and default not in ("", ()):
+            assert f"{text} (default: {default})" in entry, field.name
+
+
+def test_options_replace_the_settings_of_a_toml_file(folder, tmp_path, painting, capsys):
+    images.save(painting, tmp_path / "style.png")
+    file = tmp_path / "c.toml"
+    file.write_text(
+        f'photos = "{folder.as_posix()}"\nstyles = ["{(tmp_path / "style.png").as_posix()}"]\nwidth = 4\nblocks = 1\n'
+        'size = 32\nstyle_size = 48\ncontent_layers = ["relu1_2"]\nstyle_layers = ["relu1_1"]\nsteps = 3\nbatch = 1\n'
+    )
+    words = ["train", "--quiet", "--config", str(file), "--output", str(tmp_path / "run"), "--steps", "2"]
+    assert main([*words, "--identity-steps", "0", "--content-layers", "relu1_1", "relu1_2"]) == 0
+    assert "2 steps, 2 crops" in capsys.readouterr().out
+    card = TransformerNet.load(tmp_path / "run" / "network.safetensors").card
+    assert list(card["config"]["content_layers"]) == ["relu1_1", "relu1_2"]

@@ -219,3 +219,34 @@ def test_lbfgs_makes_progress_from_every_seed_in_bfloat16():
     for seed in (0, 3, 6):
         result = texture(style, (52, 128), steps=40, features=features, seed=seed)
         assert result.best.total < 0.05 * result.records[0].total, (seed, result.best.total)
+
+
+def test_settings_are_those_of_the_network_that_ran(network, photo, painting):
+    settings = transfer(photo, painting, "gatys2016", features=network, steps=1).settings
+    assert settings["pooling"] == network.pooling
+    assert settings["preprocessing"] == network.preprocessing == "imagenet"  # gatys2016 asks for caffe255
+    assert settings["arch"] == "vgg19"
+
+
+def test_first_pictures_and_batches_that_do_not_fit(network, photo, painting):
+    with pytest.raises(ImageError, match="first picture has the shape"):
+        transfer(photo, painting, features=network, init=photo[0])
+    with pytest.raises(ImageError, match="2 styles for 3 pictures"):
+        transfer(photo.repeat(3, 1, 1, 1), painting.repeat(2, 1, 1, 1), features=network)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam", "sign"])
+def test_the_callers_mode_does_not_matter(photo, painting, mode, optimizer):
+    settings = {"weights": "compact", "precision": "float32", "steps": 3, "optimizer": optimizer}
+    usual = transfer(photo, painting, **settings).image
+    with mode():
+        assert torch.equal(transfer(photo.clone(), painting.clone(), **settings).image, usual)
+
+
+def test_a_callbacks_own_stop_iteration_is_not_swallowed(network, photo, painting):
+    def stop(record):
+        raise StopIteration
+
+    with pytest.raises(StopIteration):
+        transfer(photo, painting, features=network, steps=3, callback=stop)

@@ -308,7 +308,7 @@ def test_configuration_from_a_file(tmp_path):
         with pytest.raises(SettingError, match=message):
             TrainingConfig.from_dict(values)
     (tmp_path / "b.json").write_text("{")
-    with pytest.raises(SettingError, match="no valid JSON"):
+    with pytest.raises(SettingError, match="not valid JSON"):
         TrainingConfig.from_file(tmp_path / "b.json")
 
 
@@ -328,3 +328,23 @@ def test_training_can_start_from_a_network(config, tmp_path):
     assert max((weights(first)[k] - v).abs().max() for k, v in weights(continued).items()) < 1e-5
     with pytest.raises(SettingError, match="holds another network"):
         train(replace(config, start=str(path), width=6, output=str(tmp_path / "no")))
+
+
+@pytest.mark.usefixtures("default_sigint")
+def test_ctrl_c_within_a_step_stops_after_it(config, tmp_path, monkeypatch):
+    """SIGINT inside Adam's step: the step is completed, and a resumed training ends with the same bits."""
+    whole = train(replace(config, output=str(tmp_path / "whole")))
+    step, calls = torch.optim.Adam.step, []
+
+    def interrupted(self, *args, **kwargs):
+        calls.append(1)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", interrupted)
+    train(config)
+    monkeypatch.undo()
+    state = torch.load(tmp_path / "run" / CHECKPOINT, weights_only=True)
+    assert state["step"] == len(state["records"]) == 3
+    assert same_bits(weights(whole), weights(train(config, resume=True)))

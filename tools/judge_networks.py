@@ -41,7 +41,7 @@ blocks: {parameters:.2f} million parameters. Styles: {styles}.
 
 The last stage ran on one CPU core in bfloat16, with Adam, a learning rate of {learning_rate:g} with a cosine schedule,
 and batches of {batch}. Style pictures had a long side of {style_size} pixels. The loss was that of the preset
-`{preset}` with content weight {content_weight:g}; loss network: {extractor}. Mean losses of the last hundred steps:
+`{preset}` with content weight {content_weight:g}; extractor: {extractor}. Mean losses of the last hundred steps:
 content {content_loss:.0f}, style {style_loss:.0f}, total variation {tv_loss:.0f}. Program: `tools/train_networks.py`.
 
 Photos: 490 photos of BSDS500 (Berkeley), randomly cropped and mirrored; its other ten photos are held out. Styles:

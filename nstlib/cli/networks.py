@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from .. import images
 from ..errors import OUT_OF_MEMORY, NstError, SettingError, is_out_of_memory
+from ..feedforward.card import LAST_STEPS
 from ..feedforward.config import TrainingConfig
 from ..feedforward.export import check_onnx, export_onnx
 from ..feedforward.models import describe_model, load_model, model_names, style_weights, styles_of
@@ -65,7 +66,8 @@ def run_train(args: argparse.Namespace) -> int:
     config = TrainingConfig.from_file(args.config, **given) if args.config else TrainingConfig.for_profile(**given)
     card = train(config, resume=args.resume, progress=not args.quiet).card
     losses = ", ".join(f"{name} {value:.4g}" for name, value in card["losses"].items())
-    print(f"{card['steps']} steps, {card['pictures']} crops, {card['seconds']} s; mean of the last 100 steps: {losses}")
+    print(f"{card['steps']} steps, {card['pictures']} crops, {card['seconds']} s")
+    print(f"mean of the last {LAST_STEPS} steps: {losses}")
     if card["broken"]:
         print(f"nst: {card['broken']} photos could not be read and were left out.", file=sys.stderr)
     if card["skipped"]:
@@ -126,9 +128,8 @@ def _pictures_in(folder: Path, output: Path) -> list[Path]:
     output_inside = output.resolve() != folder.resolve()
     found = []
     for path in sorted(folder.rglob("*")):
-        is_picture = path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
         is_output = output_inside and output.resolve() in path.resolve().parents
-        if is_picture and not is_output:
+        if images.is_picture_file(path) and not is_output:
             found.append(path)
     if not found:
         raise SettingError(f"the folder '{folder}' contains no pictures.")

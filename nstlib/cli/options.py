@@ -22,7 +22,7 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--device``, ``--precision`` and ``--quiet``."""
     parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
     parser.add_argument(
-        "--precision", choices=PRECISIONS, default="auto", help="of the convolutions (default: %(default)s)"
+        "--precision", choices=PRECISIONS, default="auto", help="precision of the convolutions (default: %(default)s)"
     )
     add_quiet(parser)
 
@@ -47,7 +47,7 @@ def add_fields(parser: argparse.ArgumentParser, config: Any) -> None:
     for field in dataclasses.fields(config):
         option, text = f"--{field.name.replace('_', '-')}", help_texts[field.name].replace("%", "%%")
         default = getattr(config, field.name)
-        if default not in (None, "", (), False):
+        if default is not None and default is not False and default not in ("", ()):
             text += f" (default: {default})"
         hint = hints[field.name]
         if hint is bool:

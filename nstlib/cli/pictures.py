@@ -156,11 +156,12 @@ def _write(
             f"nst: {result.stopped} after {len(result.records)} evaluations; this is the best picture so far.",
             file=sys.stderr,
         )
-    best, settings = result.best, result.settings
-    print(
-        f"extractor {settings['weights']}, preset {settings['name']}: content {best.content_total:.4g}, "
-        f"style {best.style_total:.4g}, {result.seconds:.1f} s"
-    )
+    if result.records:
+        best, settings = result.best, result.settings
+        print(
+            f"extractor {settings['weights']}, preset {settings['name']}: content {best.content_total:.4g}, "
+            f"style {best.style_total:.4g}, {result.seconds:.1f} s"
+        )
     for path in written:
         print(path)
     return 0

@@ -16,7 +16,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..errors import GalleryError, did_you_mean
-from ..images import PICTURE_SUFFIXES, load
+from ..images import is_picture_file, load
 
 CONTENTS: dict[str, str] = {
     "astronaut": "astronaut.png",
@@ -199,7 +199,7 @@ def _pictures(folder: Path | None) -> dict[str, Path]:
         return {}
     found = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith("."):
+        if is_picture_file(path):
             found[path.stem] = path
     return found
 

@@ -14,7 +14,7 @@ KEPT_FROM_EARLIER = ("steps", "pictures", "seconds", "size", "styles")
 """What a card keeps of the trainings before the last one."""
 
 LAST_STEPS = 100
-"""Losses on a card are means over so many last steps."""
+"""Losses on a card are means over this many last steps."""
 
 
 def make_card(
@@ -31,7 +31,7 @@ def make_card(
         config: The settings.
         progress: How far the training has come.
         photos: Number of photos.
-        extractor: Name of the loss network's weights.
+        extractor: Name of the extractor's weights.
         processes: Number of processes that trained together.
         earlier: Cards' extracts of the trainings that the network started from; see ``earlier_trainings``.
     """
@@ -41,6 +41,7 @@ def make_card(
         "styles": [Path(style).stem for style in config.styles],
         "samples": [],
         "start": Path(config.start).stem,
+        "weights": Path(config.weights).name if config.weights else config.weights,
     }
     return {
         "config": settings,

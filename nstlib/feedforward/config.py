@@ -48,7 +48,7 @@ class TrainingConfig:
         photos: Folder of pictures to train on, searched with its subfolders.
         styles: Style pictures, or names in data/styles; each becomes one style of the network.
         output: Folder of the checkpoint, the sheets and the network.
-        samples: Photos shown on the sheets; not trained on.
+        samples: Photos shown on the sheets and not trained on; without them the sheets show the first two photos.
         start: File of a network to continue from, in place of random weights.
         preset: Layers and weights of the loss: "course_network" (ours) or "pytorch_examples" (report 000).
         content_weight: Weight of the content term, in place of the preset's.
@@ -56,24 +56,24 @@ class TrainingConfig:
         tv_weight: Weight of the total variation, in place of the preset's.
         content_layers: Content layers in place of the preset's, all with the same weight.
         style_layers: Style layers in place of the preset's, all with the same weight.
-        arch: Architecture of the loss network, "vgg19" or "vgg16".
-        weights: Weights of the loss network: "compact", "imagenet" or a file.
+        arch: Architecture of the extractor, "vgg19" or "vgg16".
+        weights: Weights of the extractor: "compact", "imagenet" or a file; by default the profile decides.
         norm: Normalisation of the network: "instance", "batch", or "conditional" for several styles.
         width: Feature maps of the first layer.
         blocks: Residual blocks.
-        upsample: "nearest" or "transposed".
+        upsample: Upsampling, "nearest" or "transposed".
         size: Side of the square crops in pixels.
         crop: Smallest crop, as a share of a photo's short side.
         style_size: Long side of the style pictures in pixels; it decides how large strokes become.
         batch: Photos per step in each process.
         steps: Steps of Adam in all.
-        identity_steps: So many of the steps first learn to copy the photo (mean squared difference of pixels).
+        identity_steps: First steps, in which the network learns to copy the photo (mean squared error of pixels).
         outlier_weight: Weight of the penalty on outliers in feature maps, which prevents spots; Johnson has 0.
         learning_rate: Learning rate of Adam.
-        decay: Of the learning rate: "none", or "cosine" (up in 50 steps, then down to zero at the last step).
-        seed: Of weights, photos, crops and styles.
-        device: cpu, cuda, cuda:1 ...; a GPU if there is one.
-        precision: Of the convolutions: "auto", "float32" or "bfloat16".
+        decay: Schedule of the learning rate: "none", or "cosine" (up in 50 steps, then down to zero at the last step).
+        seed: Seed of weights, photos, crops and styles.
+        device: Device: cpu, cuda, cuda:1 ...; by default a GPU if there is one.
+        precision: Precision of the convolutions: "auto", "float32" or "bfloat16".
         compile: Compile network and loss with torch.compile: minutes to start, a third less time per step.
         workers: Processes that read photos.
         checkpoint_every: Steps between checkpoints; 0 writes one at the end only.
@@ -132,7 +132,7 @@ class TrainingConfig:
         except OSError as error:
             raise SettingError(f"the configuration '{path}' cannot be read ({error.strerror}).") from error
         except ValueError as error:  # both readers' errors are of this kind
-            raise SettingError(f"'{path}' is no valid {path.suffix[1:].upper() or 'TOML'} ({error}).") from error
+            raise SettingError(f"'{path}' is not valid {path.suffix[1:].upper() or 'TOML'} ({error}).") from error
         return cls.for_profile(**{**values, **{k: v for k, v in changes.items() if v is not None}})
 
     @classmethod
@@ -154,7 +154,7 @@ class TrainingConfig:
         return cls(**{name: _converted(name, value, hints[name]) for name, value in values.items()})
 
     def check(self) -> None:
-        """Raise SettingError for the first value that cannot be used."""
+        """Raise SettingError for a value that cannot be used; network and extractor check what they take themselves."""
         for name, least in AT_LEAST.items():
             if getattr(self, name) < least:
                 raise SettingError(f"{name} must be at least {least}, not {getattr(self, name)}.")
@@ -163,7 +163,7 @@ class TrainingConfig:
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise SettingError(f"{name} must be a number >= 0, not {value}.")
         if not (0 < self.learning_rate < 1 and 0 < self.crop <= 1):
-            raise SettingError("learning_rate and crop must be larger than 0 and not larger than 1.")
+            raise SettingError("learning_rate and crop must be above 0, learning_rate below 1 and crop at most 1.")
         if self.decay not in typing.get_args(Decay):
             raise SettingError(f"decay {self.decay!r} is unknown; use 'none' or 'cosine'.")
         if not self.styles:

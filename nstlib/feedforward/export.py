@@ -123,7 +123,7 @@ def check_onnx(net: TransformerNet, path: str | Path, sizes: Sequence[tuple[int,
     except NstError:
         raise
     except Exception as error:  # onnxruntime's errors have no common type
-        raise ExportError(f"'{path}' is no ONNX file that onnxruntime can run; export it again.") from error
+        raise ExportError(f"'{path}' is not an ONNX file that onnxruntime can run; export it again.") from error
 
 
 def _largest_difference(net: TransformerNet, session: Any, sizes: Sequence[tuple[int, int]]) -> float:

@@ -6,9 +6,9 @@ from importlib import resources
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ..errors import SettingError, did_you_mean
-from .layers import StyleWeights
 from .transformer import TransformerNet
 
 PACKAGE = "nstlib.weights.networks"
@@ -47,7 +47,7 @@ def styles_of(net: TransformerNet) -> list[str]:
     return names if len(names) == net.styles else [str(i) for i in range(net.styles)]
 
 
-def style_weights(net: TransformerNet, mix: str = "") -> StyleWeights:
+def style_weights(net: TransformerNet, mix: str = "") -> int | Tensor:
     """Return the ``style`` argument of a network for a style or a mixture of styles, given by name.
 
     Args:
@@ -58,7 +58,7 @@ def style_weights(net: TransformerNet, mix: str = "") -> StyleWeights:
         The index of a single style, or weights (styles,) that sum to one.
 
     Raises:
-        SettingError: The network has no style of this name, or a share is no number, negative or all are zero.
+        SettingError: The network has no style of this name, or a share is not a number, is negative, or all are zero.
     """
     parts = [part.strip() for part in mix.split(",") if part.strip()]
     if not parts:
@@ -72,7 +72,7 @@ def style_weights(net: TransformerNet, mix: str = "") -> StyleWeights:
         try:
             weights[names.index(name)] += float(share or 1)
         except ValueError:
-            raise SettingError(f"{share!r} is no number; write a mixture as 'waves=2,golden=1'.") from None
+            raise SettingError(f"{share!r} is not a number; write a mixture as 'waves=2,golden=1'.") from None
     if not (weights >= 0).all() or not weights.sum() > 0 or not torch.isfinite(weights).all():
         raise SettingError(f"the shares of {','.join(parts)!r} must not be negative and not all zero.")
     if (weights > 0).sum() == 1:

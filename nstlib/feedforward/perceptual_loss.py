@@ -18,9 +18,9 @@ class PerceptualLoss:
 
     Args:
         preset: Layers, weights and conventions.
-        features: The loss network.
+        features: The extractor.
         styles: Style pictures, (1, 3, h, w) each, RGB in [0, 1].
-        compile: Whether the loss network runs through torch.compile; ``features`` itself is not changed.
+        compile: Whether the extractor runs through torch.compile; ``features`` itself is not changed.
 
     Attributes:
         grams: Gram matrices of all styles by layer, (styles, C, C).

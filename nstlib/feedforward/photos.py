@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ImageError
-from ..images import PICTURE_SUFFIXES, load, resize
+from ..images import is_picture_file, load, resize
 
 NOT_BROKEN = -1
 """Stands for "every file could be read" in a sample of ``Crops``."""
@@ -101,8 +101,7 @@ def find_photos(folder: str | Path, without: Iterable[str | Path] = ()) -> list[
     excluded = {Path(path).resolve() for path in without}
     found = []
     for path in sorted(root.rglob("*")):
-        is_picture = path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
-        if is_picture and path.resolve() not in excluded:
+        if is_picture_file(path) and path.resolve() not in excluded:
             found.append(path)
     if not found:
         raise ImageError(f"the folder '{folder}' contains no pictures; put photos into it (.jpg, .png ...).")

@@ -28,6 +28,7 @@ from ..vgg import VGGFeatures
 from .card import earlier_trainings, make_card
 from .checkpoint import Checkpoint, Progress
 from .config import TrainingConfig
+from .interrupt import DeferredInterrupt
 from .layers import InstanceNorm
 from .perceptual_loss import PerceptualLoss, identity_loss
 from .photos import Crops, find_photos
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 NETWORK = "network.safetensors"
 
 PATIENCE = 5
-"""So many losses in a row that are not finite end the training."""
+"""This many losses in a row that are not finite end the training."""
 
 OUTLIER_THRESHOLD = 6.0
 """Values further than this from the mean of their map, in standard deviations, count as outliers."""
@@ -70,7 +71,7 @@ def train(
         callback: Called with one ``Record`` per step (losses already weighted; ``image`` is a painted sample).
             Returning False stops, and so does Ctrl-C: the checkpoint is written and the network returned as it is.
         progress: Whether to show a progress bar.
-        features: A loss network that exists already; else one is made from ``arch`` and ``weights``.
+        features: An extractor that exists already; else one is made from ``arch`` and ``weights``.
 
     Returns:
         The network in float32 on the CPU, with its card.
@@ -78,6 +79,9 @@ def train(
     Raises:
         SettingError: A setting cannot be used, or the checkpoint was trained with others.
         ImageError: The folder contains no photo that can be read, or a style cannot be read.
+        LayerError: A layer is unknown, or the weights do not reach it.
+        WeightsError: The extractor's weights, or the network to start from, cannot be loaded.
+        FileError: The output folder cannot be written.
         TrainingError: The loss was not finite five times in a row, or the checkpoint is damaged.
     """
     config.check()
@@ -112,7 +116,7 @@ class Trainer:
     ) -> None:
         config.check()
         self.config, self.output = config, Path(config.output)
-        self.accelerator = _make_accelerator(pick_device(config.device))
+        self.accelerator = _make_accelerator(pick_device(config.device))  # picks each process's own GPU
         self.device = pick_device(config.device) if config.device else self.accelerator.device
         self.dtype = pick_precision(config.precision, self.device)
         if self.device.type == "cpu":
@@ -147,23 +151,26 @@ class Trainer:
         failures = 0  # in a row
         bar = tqdm(total=self.config.steps, initial=self.progress.step, unit="step", disable=not (progress and is_main))
         try:
-            for photos, styles, broken in self._batches():
-                begin = time.perf_counter()
-                record, finite = self.step(photos.to(self.device), styles.to(self.device))
-                self.progress.broken |= {index for index in broken.tolist() if index >= 0}
-                failures = 0 if finite else failures + 1
-                self._check_failures(failures)
-                self._add(record, time.perf_counter() - begin)
-                bar.update()
-                bar.set_postfix_str(f"content {record.content_total:.4g}, style {record.style_total:.4g}", False)
-                if is_main:
-                    self._write_when_due()
-                if callback is not None and not call_with_image(callback, record, self.painted_sample):
-                    break
-        except KeyboardInterrupt:
+            with bar, DeferredInterrupt() as interrupt:
+                for photos, styles, broken in self._batches():
+                    begin = time.perf_counter()
+                    record, finite = self.step(photos.to(self.device), styles.to(self.device))
+                    self.progress.broken |= {index for index in broken.tolist() if index >= 0}
+                    failures = 0 if finite else failures + 1
+                    self._check_failures(failures)
+                    self._add(record, time.perf_counter() - begin)
+                    bar.update()
+                    bar.set_postfix_str(
+                        f"content {record.content_total:.4g}, style {record.style_total:.4g}", refresh=False
+                    )
+                    if is_main:
+                        self._write_when_due()
+                    goes_on = callback is None or call_with_image(callback, record, self.painted_sample)
+                    if interrupt.requested or not goes_on:
+                        break
+        except KeyboardInterrupt:  # raised by the callback, or by a second Ctrl-C
             pass
         finally:
-            bar.close()
             if is_main and failures < PATIENCE:
                 self.save_checkpoint()
         return self.finish()
@@ -176,7 +183,8 @@ class Trainer:
             styles: Index of each photo's style, (N,).
 
         Returns:
-            The losses before the step, and whether they and the gradient were finite; if not, nothing is changed.
+            The losses before the step, without the penalty on outliers, and whether they and the gradient were finite;
+            if not, nothing is changed.
         """
         identity = self.progress.step < self.config.identity_steps
         self._prepare_adam()
@@ -199,7 +207,18 @@ class Trainer:
         if not finite:
             self.progress.skipped += 1
             note = "skipped: the loss was not finite"
-        return Record(self.progress.step, 0.0, total, content, style, tv, content={}, style={}, note=note), finite
+        record = Record(
+            step=self.progress.step,
+            seconds=0.0,
+            total=total,
+            content_total=content,
+            style_total=style,
+            tv_total=tv,
+            content={},
+            style={},
+            note=note,
+        )
+        return record, finite
 
     def _prepare_adam(self) -> None:
         step = self.progress.step
@@ -222,7 +241,7 @@ class Trainer:
 
     def _mean_over_processes(self, terms: Tensor) -> list[float]:
         """Return the terms and the norm of the gradient, equal in all processes, so that all of them step or none."""
-        gradient_norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), math.inf)
+        gradient_norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), math.inf)  # clips nothing
         numbers: list[float] = self.accelerator.reduce(torch.stack([*terms, gradient_norm]), "mean").tolist()
         return numbers
 
@@ -324,13 +343,13 @@ def _make_network(config: TrainingConfig) -> tuple[TransformerNet, list[dict[str
 def _make_features(config: TrainingConfig, device: torch.device) -> VGGFeatures:
     preset = config.loss_preset()
     return VGGFeatures(
-        config.arch,
-        config.weights,
-        preset.pooling,
-        preset.rescale,
-        config.precision,
-        device,
-        preset.preprocessing,
+        arch=config.arch,
+        weights=config.weights,
+        pooling=preset.pooling,
+        rescale=preset.rescale,
+        precision=config.precision,
+        device=device,
+        preprocessing=preset.preprocessing,
         float32_until="conv1_1",  # a batch is noisier than rounding
     )
 

@@ -204,11 +204,13 @@ class TransformerNet(nn.Module):
 
     @torch.no_grad()
     def single(self, style: int) -> TransformerNet:
-        """Return a network with one of the styles; its output is the same as with that style here.
+        """Return a network, without card, with one of the styles; its output is the same as with that style here.
 
         Raises:
-            SettingError: The style does not exist.
+            SettingError: The style does not exist, or the network uses batch normalisation.
         """
+        if self.config["norm"] == "batch":
+            raise SettingError("a network with batch normalisation has one style only; use the network as it is.")
         self._style_weights(style, self.last.weight)  # checks it
         net = TransformerNet(**{**self.config, "norm": "instance", "styles": 1})
         shapes = {name: value.shape for name, value in net.state_dict().items()}
@@ -303,7 +305,7 @@ class TransformerNet(nn.Module):
             net = cls(width=len(state["conv1.conv2d.weight"]), blocks=blocks, pixels="byte")
             net.load_state_dict(_convert_examples_state(state, blocks))
         except Exception as error:
-            raise WeightsError("this is no complete state dict of fast_neural_style of pytorch/examples.") from error
+            raise WeightsError("this is not a complete state dict of fast_neural_style of pytorch/examples.") from error
         return net
 
 
