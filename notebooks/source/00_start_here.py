@@ -108,7 +108,7 @@ slider_over(list(moments.values()), [f"step {step}" for step in moments])
 # $$L \;=\; \alpha\, L_\text{content} \;+\; \beta\, L_\text{style} \;+\; \text{a little smoothness}$$
 #
 # The three terms of the sum are `record.content_total`, `record.style_total` and `record.tv_total`, and $L$ is
-# `record.total`; the line of code is the last one of `Objective.weigh` in nstlib.
+# `record.total`; the line of code is the last one of `nstlib.objective.weighted_terms`.
 #
 # $L_\text{content}$ says how far the picture is from the photo, $L_\text{style}$ how far from the painting. Neither
 # compares pixels: both ask a network that was trained to recognise things (VGG, lessons 01 to 03) what it sees.

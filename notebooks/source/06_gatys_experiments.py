@@ -725,7 +725,7 @@ show([figures.enlarged(log[m][3].cpu(), 240) for m in moments] + [figures.enlarg
 # **Never change the variables inside the closure.** And without any clamp the pixels
 # leave [0, 1], so it must be done somewhere.
 #
-# The library does three things (`nstlib/synthesis.py`). It clamps *after* the step and tells L-BFGS which step was
+# The library does three things (`nstlib/optimize.py`). It clamps *after* the step and tells L-BFGS which step was
 # really made (against the spikes in the middle). It lets the mean pixel move by at most `MAX_STEP`, one twentieth of
 # the range, in a step (against those at the start). And if the loss rises tenfold all the same, or is not finite, it
 # goes back to the best picture and halves the step.
@@ -991,7 +991,7 @@ check.number(
 # (The number that is checked is the largest difference from the whole picture's matrix.) Two more things, and it is
 # exact: each tile is read with a **margin** as wide as the network's field of view reaches, so that its activations are
 # those of the whole picture; and there are **two passes**, one that adds up the Gram matrices, one that sends the
-# gradient back through each tile in turn. That is all of `nstlib/tiles.py`. Is the gradient the same? In `float64`,
+# gradient back through each tile in turn. That is all of `nstlib/tiling.py`. Is the gradient the same? In `float64`,
 # where rounding is small (only the losses are summed in `float32`), we compare three: the whole; exact tiles; and each
 # tile for itself.
 
