@@ -7,11 +7,7 @@ Networks for Large-Scale Image Recognition" (2015), configurations D (VGG-16) an
 
 from __future__ import annotations
 
-from typing import Literal
-
 from .errors import SettingError
-
-Arch = Literal["vgg16", "vgg19"]
 
 BLOCKS: dict[str, tuple[int, ...]] = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 """Convolutions in each of the five blocks."""

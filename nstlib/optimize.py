@@ -271,7 +271,7 @@ class _LBFGSStepper:
     """
 
     def __init__(self, pixels: Tensor, rate: float, history: int, guard: bool) -> None:
-        self.pixels, self.guard = pixels, guard
+        self.pixels = pixels
         off = -1  # a plateau is no reason to stop early
         self.lbfgs = torch.optim.LBFGS(
             [pixels], rate, max_iter=1, tolerance_grad=off, tolerance_change=off, history_size=history

@@ -348,3 +348,43 @@ def test_ctrl_c_within_a_step_stops_after_it(config, tmp_path, monkeypatch):
     state = torch.load(tmp_path / "run" / CHECKPOINT, weights_only=True)
     assert state["step"] == len(state["records"]) == 3
     assert same_bits(weights(whole), weights(train(config, resume=True)))
+
+
+def test_an_interrupt_within_a_step_keeps_the_last_checkpoint(config, tmp_path, monkeypatch):
+    """A second Ctrl-C ends the step half-done; what is resumed is the checkpoint before it."""
+    config = replace(config, checkpoint_every=1)
+    whole = train(replace(config, output=str(tmp_path / "whole")))
+    step, calls = torch.optim.Adam.step, []
+
+    def interrupted(self, *args, **kwargs):
+        calls.append(1)
+        result = step(self, *args, **kwargs)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return result
+
+    monkeypatch.setattr(torch.optim.Adam, "step", interrupted)
+    train(config)
+    monkeypatch.undo()
+    assert torch.load(tmp_path / "run" / CHECKPOINT, weights_only=True)["step"] == 2
+    assert same_bits(weights(whole), weights(train(config, resume=True)))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("default_sigint")
+def test_ctrl_c_does_not_end_the_processes_that_read_photos(config, tmp_path):
+    """SIGINT to the whole group, as a terminal sends it: the training stops in order and can be resumed."""
+    config = replace(config, workers=2, steps=400, checkpoint_every=0, output=str(tmp_path / "run"))
+    file = write_config(config, tmp_path / "workers.json")
+    command = [sys.executable, "-m", "nstlib.cli", "train", "--config", str(file)]
+    process = subprocess.Popen(command, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    seen = b""
+    while b"style" not in seen:  # the progress bar shows the losses of a step
+        chunk = process.stderr.read(64)
+        assert chunk, f"the training ended by itself: {seen[-500:]!r}"
+        seen += chunk
+    os.killpg(process.pid, signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 0, rest[-2000:]
+    assert b"continue with --resume" in rest
+    assert 0 < steps_in_checkpoint(tmp_path / "run") < 400

@@ -38,3 +38,8 @@ class DeferredInterrupt:
     ) -> None:
         if self._active:
             signal.signal(signal.SIGINT, self._earlier)
+
+
+def ignore_interrupts(worker: int) -> None:
+    """Let a process that reads photos ignore Ctrl-C, which reaches it too; the training ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -28,7 +28,7 @@ from ..vgg import VGGFeatures
 from .card import earlier_trainings, make_card
 from .checkpoint import Checkpoint, Progress
 from .config import TrainingConfig
-from .interrupt import DeferredInterrupt
+from .interrupt import DeferredInterrupt, ignore_interrupts
 from .layers import InstanceNorm
 from .perceptual_loss import PerceptualLoss, identity_loss
 from .photos import Crops, find_photos
@@ -149,16 +149,19 @@ class Trainer:
         """Train until the last step, a stop or Ctrl-C; return the network."""
         is_main = self.accelerator.is_main_process
         failures = 0  # in a row
+        between_steps = True
         bar = tqdm(total=self.config.steps, initial=self.progress.step, unit="step", disable=not (progress and is_main))
         try:
             with bar, DeferredInterrupt() as interrupt:
                 for photos, styles, broken in self._batches():
                     begin = time.perf_counter()
+                    between_steps = False
                     record, finite = self.step(photos.to(self.device), styles.to(self.device))
                     self.progress.broken |= {index for index in broken.tolist() if index >= 0}
                     failures = 0 if finite else failures + 1
                     self._check_failures(failures)
                     self._add(record, time.perf_counter() - begin)
+                    between_steps = True
                     bar.update()
                     bar.set_postfix_str(
                         f"content {record.content_total:.4g}, style {record.style_total:.4g}", refresh=False
@@ -171,7 +174,7 @@ class Trainer:
         except KeyboardInterrupt:  # raised by the callback, or by a second Ctrl-C
             pass
         finally:
-            if is_main and failures < PATIENCE:
+            if is_main and between_steps:  # half a step must not replace the last checkpoint
                 self.save_checkpoint()
         return self.finish()
 
@@ -264,7 +267,11 @@ class Trainer:
         per_step = config.batch * processes
         numbers = range(self.progress.step * per_step, config.steps * per_step)
         loader = torch.utils.data.DataLoader(
-            crops, batch_size=config.batch, sampler=numbers, num_workers=config.workers
+            crops,
+            batch_size=config.batch,
+            sampler=numbers,
+            num_workers=config.workers,
+            worker_init_fn=ignore_interrupts,
         )
         return self.accelerator.prepare(loader) if processes > 1 else loader
 
