@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # CI installs the versions of constraints.txt; elsewhere the ranges of pyproject.toml hold.
 CONSTRAINTS := $(if $(CI),-c constraints.txt,)
+# A process per core, one thread each; the tests of a file, or the cells of a notebook, stay in one process.
+WORKERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=180 -p no:cacheprovider
 
 .PHONY: help install demo test test-fast lint unit coverage notebooks notebook-tests bench lab wheel clean
@@ -26,7 +29,7 @@ demo: $(STAMP)  ## turn a photo into a painting, in out/
 test: lint unit notebook-tests  ## lint, unit tests, every notebook with the smoke profile
 
 test-fast: lint  ## lint and the tests that take seconds
-	$(BIN)/python -m pytest tests -m "not slow"
+	$(PYTEST) tests -m "not slow"
 
 lint: $(STAMP)  ## style, docstrings and types
 	$(BIN)/ruff check .
@@ -34,18 +37,18 @@ lint: $(STAMP)  ## style, docstrings and types
 	$(BIN)/mypy
 
 unit: $(STAMP)  ## the unit tests alone
-	$(BIN)/python -m pytest tests
+	$(PYTEST) tests
 
 coverage: $(STAMP)  ## how much of the library the unit tests run
 	$(BIN)/python -m pytest tests --cov --cov-report=term-missing:skip-covered
 
 notebook-tests: $(STAMP)  ## the notebooks as tests alone
-	NST_PROFILE=smoke $(BIN)/python -m pytest $(NBVAL) notebooks/*.ipynb notebooks/solved/*.ipynb
+	NST_PROFILE=smoke $(PYTEST) $(NBVAL) notebooks/*.ipynb notebooks/solved/*.ipynb
 
 notebooks: $(STAMP)  ## build the notebooks from their sources, executed with the cpu profile
 	$(BIN)/python tools/build_notebooks.py
 
-bench: $(STAMP)  ## measure this machine beside the code as it is taught (a quarter to half an hour; close all else)
+bench: $(STAMP)  ## measure this machine beside the code as it is taught (ten minutes; close all else)
 	$(BIN)/python -m benchmarks
 
 lab: $(STAMP)  ## open JupyterLab on the notebooks

@@ -6,6 +6,7 @@ keeps freed memory, from which the plain code in the same process would benefit 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -194,6 +195,8 @@ def serve(spec: dict[str, Any]) -> None:
 class Worker:
     """The parent's side of ``serve``; calling it runs the candidate once. Raises RuntimeError if the process fails.
 
+    Leaving its context ends the process.
+
     Args:
         spec: The candidate: "what", "how", "which", "size", "device", "count", and "keep" (freed memory).
     """
@@ -220,13 +223,20 @@ class Worker:
         self._send("go")
         self._read("done")
 
-    def close(self) -> dict[str, int]:
-        """End the process and return its report: "peak", "tensors" and "multiply_adds"."""
+    def report(self) -> dict[str, int]:
+        """Return what the process reports: "peak", "tensors" and "multiply_adds"."""
         self._send("report")
-        report = json.loads(self._read())
-        self.process.stdin.close()
-        self.process.wait(timeout=60)
-        return report
+        return json.loads(self._read())
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.errors):
+            with contextlib.suppress(BrokenPipeError):  # a command was left in the buffer
+                stream.close()
 
     def _read(self, wanted: str = "") -> str:
         """Return the next line, or the next one equal to ``wanted``."""

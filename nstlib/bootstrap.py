@@ -21,20 +21,20 @@ PLATFORM_BRINGS = ("torch", "torchvision", "numpy")
 """Modules that the platform provides; they are never installed from here."""
 
 NEEDS = {
-    "PIL": "pillow>=9.5",
-    "safetensors": "safetensors>=0.4",
-    "tqdm": "tqdm>=4.60",
+    "PIL": "pillow>=10.4",
+    "safetensors": "safetensors>=0.4.3",
+    "tqdm": "tqdm>=4.64",
     "ipywidgets": "ipywidgets>=7.7,<9",
-    "matplotlib": "matplotlib>=3.7",
-    "skimage": "scikit-image>=0.21",
-    "pycocotools": "pycocotools>=2.0.6",
-    "pooch": "pooch>=1.7",
-    "accelerate": "accelerate>=0.30",
+    "matplotlib": "matplotlib>=3.8",
+    "skimage": "scikit-image>=0.22",
+    "pycocotools": "pycocotools>=2.0.7",
+    "pooch": "pooch>=1.8",
+    "accelerate": "accelerate>=1.0",
 }
 """Requirement by module, as in pyproject.toml; a test compares the two, because Python 3.10 cannot read TOML."""
 
 if sys.version_info < (3, 11):
-    NEEDS["tomli"] = "tomli>=2.0"
+    NEEDS["tomli"] = "tomli>=2.0.1"
 
 PUBLIC_VERSION = r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?"
 VERSION = re.compile(PUBLIC_VERSION + r"(\+[a-z0-9]+([._-][a-z0-9]+)*)?")
@@ -76,7 +76,7 @@ def install(requirements: list[str]) -> None:
     """Install packages with pip without changing the version of any package that is already installed.
 
     Args:
-        requirements: For example ``["tqdm>=4.60"]``.
+        requirements: For example ``["tqdm>=4.64"]``.
 
     Raises:
         RuntimeError: pip failed; the message contains the last line of its output.

@@ -1,4 +1,4 @@
-"""Errors that a user can fix.
+"""Errors that a user can fix, and the checks of numbers that raise them.
 
 Each message is one line that says what was wrong and what to do. The command line prints the
 message and nothing else; in Python every one of them is an ``NstError``.
@@ -7,7 +7,10 @@ message and nothing else; in Python every one of them is an ``NstError``.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
 
 OUT_OF_MEMORY = "there is not enough memory for this size; use a smaller size, or tiles where the command has them."
 """The one sentence for a picture that does not fit into memory."""
@@ -66,3 +69,26 @@ def is_out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
     phrases = ("out of memory", "not enough memory", "allocate memory")  # of CUDA, and of the CPU's allocator
     return isinstance(error, RuntimeError) and any(phrase in text for phrase in phrases)
+
+
+def whole_number(name: str, value: Any, least: int = 1, most: int = 10**9) -> int:
+    """Return a setting that is a whole number as an int.
+
+    Raises:
+        SettingError: It is not a whole number, or not from ``least`` to ``most``.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool) or not least <= int(value) <= most:
+        raise SettingError(f"{name} must be a whole number, at least {least} and at most {most}, not {value!r:.60}.")
+    return int(value)
+
+
+def finite_number(name: str, value: Any, above_zero: bool = False) -> float:
+    """Return a setting that is a number as a float.
+
+    Raises:
+        SettingError: It is not a number, not finite, or negative; or 0 with ``above_zero``.
+    """
+    is_finite = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_finite or value < 0 or (above_zero and value == 0):
+        raise SettingError(f"{name} must be a number {'>' if above_zero else '>='} 0, not {value!r:.60}.")
+    return float(value)

@@ -1,22 +1,26 @@
-"""Pictures in and out: files to tensors of shape (1, 3, H, W), RGB, float32 in [0, 1], and back."""
+"""Pictures in and out: files, arrays and PIL images to tensors (N, 3, H, W), RGB, in [0, 1], and back."""
 
 from __future__ import annotations
 
+import contextlib
 import io
+import math
 import os
+import stat
 import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageCms, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageDraw, ImageFont, UnidentifiedImageError
 from torch import Tensor
 
-from .errors import ImageError
-from .files import write_atomically
+from .errors import ImageError, whole_number
+from .files import check_place, quoted, write_atomically
 
 MAX_PIXELS = 64_000_000
 """No picture with more pixels is decoded: 64 megapixels take 768 MB as float32."""
@@ -35,15 +39,37 @@ PICTURE_SUFFIXES = {
 }
 """Suffixes of the files that count as pictures in a folder and that ``save`` writes, with Pillow's format names."""
 
+READ_FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM"]
+"""Pillow's names of the formats that ``load`` opens ("JPEG" includes phones' MPO); no decoder of theirs starts a
+program, as that of EPS does."""
+if find_spec("PIL.AvifImagePlugin"):  # since Pillow 11.3
+    READ_FORMATS.append("AVIF")
+
+ORIENTATIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings a picture upright, by its EXIF orientation."""
+
+RANGE_TOLERANCE = 0.01
+"""Values this far outside [0, 1] are rounding errors, and are clamped."""
+
 Source = str | os.PathLike[str] | BinaryIO | Image.Image
+Picture = Tensor | np.ndarray | Image.Image
+"""What ``as_image`` takes."""
 
 
 def load(source: Source, size: int | None = None, exact: tuple[int, int] | None = None) -> Tensor:
     """Read a picture as a tensor of shape (1, 3, H, W), RGB, float32 in [0, 1].
 
-    The EXIF orientation is applied and transparency is composited on white. Grey, palette, CMYK, 16-bit and
+    The EXIF orientation is applied and transparency is composited on white. Grey, palette, CMYK, Lab, 16-bit and
     float pictures become RGB; an embedded colour profile is converted to sRGB. Of an animation the first
-    frame is taken.
+    frame is taken. Files of the formats in ``READ_FORMATS`` are read.
 
     Args:
         source: A path, an open binary file or a PIL image.
@@ -54,46 +80,67 @@ def load(source: Source, size: int | None = None, exact: tuple[int, int] | None 
         The picture, (1, 3, H, W).
 
     Raises:
-        ImageError: The file is missing, unreadable, cut off, not a picture, or larger than ``MAX_PIXELS``; or the
-            size cannot be used.
+        ImageError: The file is missing, unreadable, cut off, not a picture, or it or the result is larger than
+            ``MAX_PIXELS``.
+        SettingError: The size is not of whole numbers of at least 1 pixel.
     """
-    name = _name_of(source)
+    rgb = _decoded(source, _name_of(source))
+    wanted = exact if exact is not None else size
+    if wanted is not None:
+        height, width = _target_size((rgb.height, rgb.width), wanted)
+        rgb = rgb.resize((width, height), Image.Resampling.LANCZOS)
+    pixels = np.array(rgb)  # (H, W, 3)
+    del rgb  # a large picture is in memory once only
+    return _to_tensor(pixels)
+
+
+def _decoded(source: Source, name: str) -> Image.Image:
+    """Return a picture as an RGB image."""
     if isinstance(source, (str, os.PathLike)):
-        _check_file(Path(source), name)
+        _check_file(source, name)
+    elif not isinstance(source, Image.Image) and not hasattr(source, "read"):
+        raise ImageError(f"{name} is of the type {type(source).__name__}; give a path, an open file or a PIL image.")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # we have a limit of our own
-            image = source if isinstance(source, Image.Image) else Image.open(source)
+            warnings.simplefilter("ignore")  # Pillow warns of damaged metadata, and we have a limit of our own
+            image = source if isinstance(source, Image.Image) else Image.open(source, formats=READ_FORMATS)
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(_too_large(name, image.width, image.height))
-            rgb = _to_rgb(image)
+            if 0 in image.size:
+                raise ImageError(f"{name} is empty: it has {image.width} x {image.height} pixels.")
+            image.load()
+            return _to_rgb(image)
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name} has too many pixels; scale it below {MAX_PIXELS // 10**6} megapixels.") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name} is not a picture that Pillow can read; use JPEG, PNG, TIFF or WebP.") from error
+        formats = ", ".join(READ_FORMATS)
+        raise ImageError(f"{name} is not a picture that can be read here ({formats}); save it as JPEG.") from error
     except PermissionError as error:
         raise ImageError(f"{name} cannot be read for lack of permission; check its permissions.") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow raises for broken files
-        raise ImageError(f"{name} is damaged or cut off ({error}); get a complete copy of it.") from error
-    if exact is not None:
-        rgb = rgb.resize((exact[1], exact[0]), Image.Resampling.LANCZOS)
-    elif size is not None:
-        rgb = rgb.resize(_fit_long_side(rgb.size, size), Image.Resampling.LANCZOS)
-    return from_pil(rgb)
+    except MemoryError as error:
+        raise ImageError(f"{name} does not fit into memory, or is damaged; make it smaller first.") from error
+    except Exception as error:  # for broken files Pillow and its decoders raise almost anything
+        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        raise ImageError(f"{name} is damaged or cut off ({reason}); get a complete copy of it.") from error
 
 
 def _name_of(source: Source) -> str:
-    return f"'{source}'" if isinstance(source, (str, os.PathLike)) else "the picture"
+    return quoted(source) if isinstance(source, (str, os.PathLike)) else "the picture"
 
 
-def _check_file(path: Path, name: str) -> None:
-    if not path.exists():
-        raise ImageError(f"{name} does not exist; check the path.")
-    if path.is_dir():
+def _check_file(path: str | os.PathLike[str], name: str) -> None:
+    try:
+        status = os.stat(path)
+    except FileNotFoundError as error:
+        raise ImageError(f"{name} does not exist; check the path.") from error
+    except (OSError, ValueError) as error:  # a name that is too long or has a null byte, no permission
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{name} cannot be opened ({reason}); check the path.") from error
+    if stat.S_ISDIR(status.st_mode):
         raise ImageError(f"{name} is a folder; give the path of one picture.")
-    if path.stat().st_size == 0:
+    if status.st_size == 0:  # that of a device or a pipe, too
         raise ImageError(f"{name} is empty; get the picture again.")
 
 
@@ -104,81 +151,176 @@ def _too_large(name: str, width: int, height: int) -> str:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    image.load()
-    image = ImageOps.exif_transpose(image)
     profile = image.info.get("icc_profile")
+    image = _upright(image)
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         image, profile = _to_8_bit(image), None
+    if image.mode == "LAB":
+        return _to_srgb(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image).convert("RGB")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     if profile and image.mode in ("RGB", "CMYK", "L"):
-        image = _to_srgb(image, profile)
+        with contextlib.suppress(Exception):  # a broken profile is no reason to refuse the picture
+            image = _to_srgb(image, ImageCms.ImageCmsProfile(io.BytesIO(profile)))
     return image.convert("RGB")
 
 
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.float64)
-    # integers have 16 bits here; floats may be in [0, 1] or in [0, 255]
-    top = 65535.0 if image.mode != "F" else (1.0 if values.max(initial=0) <= 1 else 255.0)
-    return Image.fromarray((np.clip(values / top, 0, 1) * 255).round().astype(np.uint8))
-
-
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+def _upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation; ``ImageOps.exif_transpose`` copies the picture and fails for damaged metadata."""
     try:
-        source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
-        return ImageCms.profileToProfile(image, source, target, outputMode="RGB") or image
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return image  # a broken profile is no reason to refuse the picture
+        method = ORIENTATIONS.get(image.getexif().get(0x0112, 1))
+    except Exception:  # damaged metadata are no reason to refuse the picture
+        return image
+    return image if method is None else image.transpose(method)
 
 
-def _fit_long_side(size: tuple[int, int], long_side: int) -> tuple[int, int]:
-    if long_side < 1:
-        raise ImageError(f"the size must be at least 1 pixel, not {long_side}.")
-    factor = long_side / max(size)
-    width, height = (max(1, round(s * factor)) for s in size)
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.float32)
+    np.nan_to_num(values, copy=False)
+    # integers have 16 bits here; floats may be in [0, 1] or in [0, 255]
+    top = 65535 if image.mode != "F" else (1 if values.max(initial=0) <= 1 else 255)
+    np.clip(values, 0, top, out=values)
+    values *= 255 / top
+    return Image.fromarray(values.round(out=values).astype(np.uint8))
+
+
+def _to_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
+    target = ImageCms.createProfile("sRGB")
+    return ImageCms.profileToProfile(image, profile, target, outputMode="RGB") or image
+
+
+def _target_size(shape: Sequence[int], size: int | tuple[int, int]) -> tuple[int, int]:
+    """Return the (height, width) to which a picture of the shape (height, width) is brought."""
+    if not isinstance(size, tuple):
+        factor = whole_number("the size", size) / max(shape)
+        size = (max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor)))
+    height, width = (whole_number("a side", side) for side in size)
     if width * height > MAX_PIXELS:
         raise ImageError(_too_large("the result", width, height))
-    return width, height
+    return height, width
+
+
+def as_image(picture: Picture, name: str = "the picture") -> Tensor:
+    """Return a picture as a checked tensor of shape (N, 3, H, W), RGB, in [0, 1].
+
+    A float32 or float64 tensor that is already right is returned as it is; gradients flow through every conversion.
+
+    Args:
+        picture: A tensor (N, 3, H, W) or (3, H, W), a NumPy array (N, H, W, 3) or (H, W, 3), each of floats in [0, 1]
+            or uint8 in [0, 255]; or a PIL image, which is converted as ``load`` does.
+        name: What the messages call it, such as "the content".
+
+    Returns:
+        float64 for a float64 tensor, else float32, on the tensor's own device.
+
+    Raises:
+        ImageError: The type, the shape, the dtype or a value is wrong. Values up to ``RANGE_TOLERANCE`` outside [0, 1]
+            are clamped.
+    """
+    pixels = _checked(picture, name)
+    low, high = (float(value) for value in pixels.detach().aminmax())
+    if high > 2:
+        raise ImageError(f"{name} has values up to {high:.4g}, which look like 0..255; divide it by 255.")
+    if low < -RANGE_TOLERANCE or high > 1 + RANGE_TOLERANCE:
+        raise ImageError(f"{name} has values from {low:.4g} to {high:.4g}; bring them into [0, 1], as by .clamp(0, 1).")
+    return pixels if low >= 0 and high <= 1 else pixels.clamp(0, 1)
+
+
+def _checked(picture: Picture, name: str) -> Tensor:
+    """Return a picture as a tensor (N, 3, H, W), float32 or float64, of finite values of any range."""
+    if isinstance(picture, Image.Image):
+        return _to_tensor(np.array(_decoded(picture, name)))
+    if isinstance(picture, (str, os.PathLike)):
+        raise ImageError(f"{name} is a path, {quoted(picture)}; load it with images.load first.")
+    if isinstance(picture, np.ndarray):
+        pixels = _from_array(picture, name)
+    elif isinstance(picture, Tensor):
+        pixels = picture
+        if pixels.dim() not in (3, 4) or pixels.shape[-3] != 3:
+            raise ImageError(_wrong_shape(name, "tensor", pixels.shape))
+    else:
+        raise ImageError(
+            f"{name} is of the type {type(picture).__name__}; give a tensor (N, 3, H, W), an array (H, W, 3) "
+            "or a PIL image."
+        )
+    if pixels.numel() == 0:
+        raise ImageError(f"{name} is empty, of the shape {tuple(picture.shape)}; give one with pixels.")
+    if pixels.dtype == torch.uint8:
+        pixels = pixels.float() / 255
+    elif not pixels.is_floating_point():
+        raise ImageError(f"{name} has the dtype {pixels.dtype}; give floats in [0, 1] or uint8 in [0, 255].")
+    elif pixels.dtype != torch.float64:
+        pixels = pixels.float()
+    if not all(math.isfinite(value) for value in pixels.detach().aminmax()):
+        raise ImageError(f"{name} contains values that are not finite; an earlier computation diverged.")
+    return pixels if pixels.dim() == 4 else pixels[None]
+
+
+def _from_array(array: np.ndarray, name: str) -> Tensor:
+    """Return an array (N, H, W, 3) or (H, W, 3) as a tensor (N, 3, H, W) or (3, H, W); floats become float32."""
+    if array.ndim not in (3, 4) or array.shape[-1] != 3:
+        raise ImageError(_wrong_shape(name, "NumPy array", array.shape))
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise ImageError(f"{name} has the dtype {array.dtype}; give floats in [0, 1] or uint8 in [0, 255].")
+    array = np.array(array, dtype=np.uint8 if array.dtype == np.uint8 else np.float32)
+    return torch.from_numpy(array).movedim(-1, -3).contiguous()
+
+
+def _wrong_shape(name: str, kind: str, shape: Sequence[int]) -> str:
+    """Return the message for a shape that is not a picture's."""
+    if kind == "tensor":
+        wanted, move = "(3, H, W) or (N, 3, H, W)", "picture.movedim(-1, -3)"
+    else:
+        wanted, move = "(H, W, 3) or (N, H, W, 3)", "np.moveaxis(picture, -3, -1)"
+    channels_elsewhere = len(shape) in (3, 4) and 3 in (shape[-1], shape[-3])
+    advice = f"use {move}" if channels_elsewhere else "give three channels: repeat a grey one, leave transparency out"
+    return f"{name} is a {kind} of the shape {tuple(shape)}, not {wanted}; {advice}."
 
 
 def from_pil(image: Image.Image) -> Tensor:
-    """Return a PIL image as a tensor (1, 3, H, W), float32 in [0, 1]."""
-    array = np.array(image.convert("RGB"), dtype=np.float32) / 255  # (H, W, 3)
-    return torch.from_numpy(array).permute(2, 0, 1)[None].contiguous()  # (1, 3, H, W)
-
-
-def to_pil(image: Tensor) -> Image.Image:
-    """Return the first picture of a tensor (N, 3, H, W) or (3, H, W) in [0, 1] as an 8-bit RGB image.
-
-    Values outside [0, 1] are clamped.
+    """Return a PIL image as a tensor (1, 3, H, W), float32 in [0, 1], converted as ``load`` does.
 
     Raises:
-        ImageError: The shape is another, or values are not finite.
+        ImageError: The image cannot be used.
     """
-    if image.dim() == 4:
-        image = image[0]
-    if image.dim() != 3 or image.shape[0] != 3:
-        raise ImageError(f"a picture has the shape (3, H, W) or (N, 3, H, W), not {tuple(image.shape)}.")
-    pixels = image.detach().float().cpu()
-    if not torch.isfinite(pixels).all():
-        raise ImageError("the picture contains values that are not finite; an earlier computation diverged.")
+    return _to_tensor(np.array(_decoded(image, "the picture")))
+
+
+def _to_tensor(pixels: np.ndarray) -> Tensor:
+    """Return bytes (H, W, 3) as a tensor (1, 3, H, W), float32 in [0, 1]."""
+    tensor = torch.empty(1, 3, *pixels.shape[:2])
+    return tensor.copy_(torch.from_numpy(pixels).permute(2, 0, 1)).div_(255)
+
+
+def to_pil(image: Picture) -> Image.Image:
+    """Return a picture, or the first of several, as an 8-bit RGB image.
+
+    Args:
+        image: As ``as_image`` takes it, but values outside [0, 1] are clamped.
+
+    Raises:
+        ImageError: The type, the shape or the dtype is wrong, or values are not finite.
+    """
+    if isinstance(image, Image.Image):
+        return _decoded(image, "the picture")
+    if isinstance(image, (Tensor, np.ndarray)) and image.ndim == 4:
+        image = image[:1]
+    pixels = _checked(image, "the picture")[0].detach().cpu()
     array = (pixels.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()  # (H, W, 3)
     return Image.fromarray(array)
 
 
-def resize(image: Tensor, size: int | tuple[int, int]) -> Tensor:
-    """Return a tensor (N, 3, H, W) at another long side (int) or another (height, width), antialiased, in [0, 1].
+def resize(image: Picture, size: int | tuple[int, int]) -> Tensor:
+    """Return a picture (N, 3, H, W) at another long side (int) or another (height, width), antialiased, in [0, 1].
 
     Raises:
-        ImageError: The size is smaller than 1 pixel, or the result larger than ``MAX_PIXELS``.
+        ImageError: The picture cannot be used, see ``as_image``; or the result is larger than ``MAX_PIXELS``.
+        SettingError: The size is not of whole numbers of at least 1 pixel.
     """
-    h, w = image.shape[2:]
-    if isinstance(size, int):
-        width, height = _fit_long_side((w, h), size)
-        size = (height, width)
-    if size == (h, w):
+    image = as_image(image)
+    size = _target_size(image.shape[2:], size)
+    if size == image.shape[2:]:
         return image
     out = F.interpolate(image, size, mode="bicubic", antialias=True, align_corners=False)
     return out.clamp(0, 1)
@@ -192,24 +334,27 @@ def is_picture_file(path: Path) -> bool:
 def _format_of(path: Path) -> str:
     """Return Pillow's name of the format that a suffix stands for."""
     if path.suffix.lower() not in PICTURE_SUFFIXES:
-        raise ImageError(f"'{path}' does not end in a picture's suffix; use .png, .jpg or .webp.")
+        raise ImageError(f"{quoted(path)} does not end in a picture's suffix; use .png, .jpg or .webp.")
     return PICTURE_SUFFIXES[path.suffix.lower()]
 
 
 def check_output(path: str | os.PathLike[str]) -> None:
-    """Raise ImageError if a picture cannot be written there: a wrong suffix, a folder, a file used as a folder."""
-    path = Path(path)
-    _format_of(path)
-    folder = next((p for p in path.parents if p.exists()), None)
-    if path.is_dir() or (folder is not None and not folder.is_dir()):
-        raise ImageError(f"'{path}' cannot be written; choose another place.")
+    """Check, before the work, that a picture can be written to a path.
+
+    Raises:
+        ImageError: The suffix is not one of ``PICTURE_SUFFIXES``.
+        FileError: It is a folder or a device, or the file cannot be written there.
+    """
+    _format_of(Path(path))
+    check_place(path)
 
 
-def save(image: Tensor | Image.Image, path: str | os.PathLike[str], quality: int = 92) -> Path:
+def save(image: Picture, path: str | os.PathLike[str], quality: int = 92) -> Path:
     """Write a picture, whole or not at all; missing folders are made.
 
     Args:
-        image: A tensor (N, 3, H, W) or (3, H, W) in [0, 1], of which the first picture is written, or a PIL image.
+        image: As ``to_pil`` takes it; of several pictures the first is written. A PIL image that is grey or has
+            transparency keeps that where the format has it.
         path: Where to write; the suffix decides the format, see ``PICTURE_SUFFIXES``.
         quality: Of JPEG and WebP, 1 to 100.
 
@@ -217,34 +362,41 @@ def save(image: Tensor | Image.Image, path: str | os.PathLike[str], quality: int
         The path.
 
     Raises:
-        ImageError: The suffix is unknown or the image cannot be used.
+        ImageError: The suffix is unknown, or the image cannot be used or is too large for the format.
+        SettingError: The quality is not a whole number from 1 to 100.
         FileError: The file cannot be written.
     """
     path = Path(path)
     file_format = _format_of(path)
-    picture = image if isinstance(image, Image.Image) else to_pil(image)
-    options = {"quality": quality} if file_format in ("JPEG", "WEBP") else {}
+    kept = ("L", "RGB") if file_format == "JPEG" else ("L", "RGB", "RGBA")
+    picture = image if isinstance(image, Image.Image) and image.mode in kept else to_pil(image)
+    options = {}
+    if file_format in ("JPEG", "WEBP"):
+        options["quality"] = whole_number("quality", quality, most=100)
     if file_format == "JPEG":
         options["subsampling"] = 0
     buffer = io.BytesIO()
-    picture.save(buffer, file_format, **options)
+    try:
+        picture.save(buffer, file_format, **options)
+    except (OSError, ValueError) as error:  # JPEG and WebP have a limit on the sides
+        raise ImageError(f"{quoted(path)} cannot be written as {file_format} ({error}); use .png.") from error
     return write_atomically(path, buffer.getvalue())
 
 
 def side_by_side(
-    pictures: Sequence[Tensor | Image.Image], labels: Sequence[str] = (), height: int = 320, gap: int = 12
+    pictures: Sequence[Picture], labels: Sequence[str] = (), height: int = 320, gap: int = 12
 ) -> Image.Image:
     """Return pictures of any shapes beside each other, on white, each above its label.
 
     Args:
-        pictures: Tensors (N, 3, H, W) in [0, 1] or PIL images.
+        pictures: As ``to_pil`` takes them.
         labels: One per picture, or none.
         height: Common height in pixels.
         gap: Space between pictures in pixels.
     """
     scaled = []
     for picture in pictures:
-        pil = picture if isinstance(picture, Image.Image) else to_pil(picture)
+        pil = to_pil(picture)
         width = max(1, round(pil.width * height / pil.height))
         scaled.append(pil.resize((width, height), Image.Resampling.LANCZOS))
     label_height = 30 if labels else 0

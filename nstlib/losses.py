@@ -67,9 +67,12 @@ def plain_gram(features: Tensor, divisor: float) -> Tensor:
     return rows @ rows.transpose(1, 2) / divisor
 
 
-def _reduce(difference: Tensor, target: Tensor, reduction: Reduction) -> Tensor:
+def _reduce(found: Tensor, target: Tensor, reduction: Reduction) -> Tensor:
     if reduction not in REDUCTIONS:
-        raise SettingError(f"reduction {reduction!r} is unknown; use one of {', '.join(REDUCTIONS)}.")
+        raise SettingError(f"reduction {reduction!r:.60} is unknown; use one of {', '.join(REDUCTIONS)}.")
+    if found.shape[1:] != target.shape[1:] or len(target) not in (1, len(found)):
+        raise SettingError(f"a target of the shape {tuple(target.shape)} does not fit {tuple(found.shape)}.")
+    difference = found - target
     dims = tuple(range(1, difference.dim()))  # flatten would copy what is channels_last
     squares = difference.square().sum(dims)  # (N,)
     if reduction == "mean":
@@ -92,10 +95,9 @@ def content_loss(features: Tensor, target: Tensor, reduction: Reduction = "sum")
         (N,), float32.
 
     Raises:
-        SettingError: The reduction is unknown.
+        SettingError: The reduction is unknown, or the target has another shape.
     """
-    target = target.float()
-    return _reduce(features.float() - target, target, reduction)
+    return _reduce(features.float(), target.float(), reduction)
 
 
 def style_loss(gram: Tensor, target: Tensor, reduction: Reduction = "sum") -> Tensor:
@@ -111,9 +113,9 @@ def style_loss(gram: Tensor, target: Tensor, reduction: Reduction = "sum") -> Te
         (N,).
 
     Raises:
-        SettingError: The reduction is unknown.
+        SettingError: The reduction is unknown, or the target has another shape.
     """
-    return _reduce(gram - target, target, reduction)
+    return _reduce(gram, target, reduction)
 
 
 def total_variation(images: Tensor, power: int = 2, reduction: TVReduction = "mean") -> Tensor:
@@ -128,10 +130,12 @@ def total_variation(images: Tensor, power: int = 2, reduction: TVReduction = "me
         (N,).
 
     Raises:
-        SettingError: The reduction is unknown.
+        SettingError: The reduction is unknown, or the images have another shape.
     """
     if reduction not in ("sum", "mean"):
         raise SettingError(f"reduction {reduction!r} is unknown; use 'sum' or 'mean'.")
+    if images.dim() != 4:
+        raise SettingError(f"images have the shape (N, 3, H, W), not {tuple(images.shape)}.")
     vertical = _power(images[:, :, 1:] - images[:, :, :-1], power)  # (N, 3, H-1, W)
     horizontal = _power(images[..., 1:] - images[..., :-1], power)  # (N, 3, H, W-1)
     if reduction == "sum":

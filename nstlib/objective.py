@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .errors import SettingError
+from .images import Picture, as_image
 from .losses import content_loss, gram_matrix, style_loss, total_variation
 from .presets import Preset
 from .vgg import PREPROCESSING, VGGFeatures
@@ -108,22 +109,26 @@ class Objective:
     Args:
         preset: Layers, weights and conventions.
         features: The network; its pooling and preprocessing should be the preset's.
-        content: (N, 3, H, W) or (1, 3, H, W), of the images' size; None leaves the content term out.
-        style: (N, 3, h, w) or (1, 3, h, w), of any size; None leaves the style term out.
+        content: (N, 3, H, W) or (1, 3, H, W) in [0, 1], of the images' size, or another picture that ``as_image``
+            takes; None leaves the content term out.
+        style: (N, 3, h, w) or (1, 3, h, w) in [0, 1], of any size, or another picture; None leaves the style term out.
 
     Attributes:
         targets: Activations and Gram matrices, computed once, here.
 
     Raises:
         SettingError: There is neither a content nor a style to match.
+        ImageError: A picture cannot be used.
     """
 
     targets: Targets
 
     def __init__(
-        self, preset: Preset, features: VGGFeatures, content: Tensor | None = None, style: Tensor | None = None
+        self, preset: Preset, features: VGGFeatures, content: Picture | None = None, style: Picture | None = None
     ) -> None:
         self.preset, self.features = preset, features
+        content = None if content is None else as_image(content, "the content").to(features.device)
+        style = None if style is None else as_image(style, "the style").to(features.device)
         self.content_layers = dict(preset.content_layers) if content is not None else {}
         self.style_layers = dict(preset.style_layers) if style is not None else {}
         if not self.content_layers and not self.style_layers:

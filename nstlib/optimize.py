@@ -1,7 +1,8 @@
 """The optimisation loop: move the pixels of a picture to make a loss small.
 
 ``synthesize`` is the loop, ``_Run`` holds the picture and evaluates its loss, and a stepper moves the pixels:
-``_LBFGSStepper``, ``_AdamStepper`` or ``_SignStepper``.
+``_LBFGSStepper``, ``_AdamStepper`` or ``_SignStepper``. Each picture of a batch has its own L-BFGS and its own best
+picture, so that a batch gives what single runs give, unless the guard acts: it rolls the whole batch back.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .errors import SettingError
+from .errors import SettingError, finite_number, whole_number
+from .images import Picture
+from .initialization import as_start
 from .objective import Loss
 from .presets import OptimizerName
 from .records import Callback, Record, Result, call_with_image
@@ -50,7 +53,7 @@ FUSED_ADAM_VALUES = 2**23
 
 def synthesize(
     objective: Loss,
-    init: Tensor,
+    init: Picture,
     *,
     steps: int = 300,
     optimizer: OptimizerName = "lbfgs",
@@ -68,7 +71,8 @@ def synthesize(
 
     Args:
         objective: The loss, for example an ``Objective``.
-        init: The first picture, (N, 3, H, W), RGB in [0, 1], on the device of the objective. Not changed.
+        init: The first picture, (N, 3, H, W), RGB in [0, 1], on the device of the objective, or another picture that
+            ``as_start`` takes. Not changed.
         steps: Number of evaluations of loss and gradient.
         optimizer: "lbfgs" (PyTorch's, one evaluation per iteration), "adam", or "sign":
             x - learning_rate * sign(gradient).
@@ -85,13 +89,16 @@ def synthesize(
         The best picture with the records of all evaluations.
 
     Raises:
-        SettingError: The optimizer is unknown or there are no steps.
+        SettingError: The optimizer is unknown, or a number cannot be used.
+        ImageError: The first picture cannot be used.
     """
     if optimizer not in OPTIMIZERS:
-        raise SettingError(f"optimizer {optimizer!r} is unknown; use one of {', '.join(OPTIMIZERS)}.")
-    if steps < 1:
-        raise SettingError(f"steps must be at least 1, not {steps}.")
+        raise SettingError(f"optimizer {optimizer!r:.60} is unknown; use one of {', '.join(OPTIMIZERS)}.")
+    whole_number("steps", steps)
+    whole_number("history", history)
     rate = LEARNING_RATE[optimizer] if learning_rate is None else learning_rate
+    finite_number("learning rate", rate, above_zero=True)
+    init = as_start(init)
     if init.device.type == "cpu":
         keep_freed_memory()
     # whatever mode the caller is in (no_grad, inference_mode), gradients are needed here
@@ -140,40 +147,45 @@ class _Run:
 
     Attributes:
         pixels: The picture that the stepper moves, (N, 3, H, W), a leaf tensor with ``grad``.
-        best: A copy of the picture with the smallest total so far.
+        best: A copy of the picture with the smallest total so far; of a batch, each picture for itself.
+        best_totals: The smallest total of each picture.
         records: One per evaluation.
     """
 
     def __init__(self, objective: Loss, init: Tensor, callback: Callback | None, guard: bool) -> None:
         self.objective, self.callback, self.guard = objective, callback, guard
         self.pixels = init.detach().clone(memory_format=torch.contiguous_format).clamp_(0, 1).requires_grad_()
-        self.best, self.best_total = self.pixels.detach().clone(), math.inf
+        self.best, self.best_totals = self.pixels.detach().clone(), [math.inf] * len(self.pixels)
         self.records: list[Record] = []
         self.rollbacks, self.rollbacks_in_a_row = 0, 0
         self._next_note = ""
         self._begin = time.perf_counter()
 
-    def evaluate(self) -> Tensor:
-        """Set the gradient of ``pixels``, record the loss, and return it: the closure of the optimizers."""
+    def evaluate(self) -> list[float]:
+        """Set the gradient of ``pixels``, record the loss, and return the total of each picture."""
         self.pixels.grad = None  # frees a picture before the forward pass
         terms = self.objective.terms(self.pixels)
         weighted = self.objective.weighted_terms(terms)  # (3, N)
-        total = weighted.sum()
-        (gradient,) = torch.autograd.grad(total, self.pixels)
+        (gradient,) = torch.autograd.grad(weighted.sum(), self.pixels)
         self.pixels.grad = self._project(gradient)
-        record, finite = self._make_record(weighted, terms.content, terms.style)
-        diverged = not finite or record.total > DIVERGED_RATIO * self.best_total
+        record, totals, finite = self._make_record(weighted, terms.content, terms.style)
+        diverged = not finite or any(t > DIVERGED_RATIO * best for t, best in zip(totals, self.best_totals))
         if diverged and self.guard:
             record.note = "diverged: back to the best picture with half the step"
         self.records.append(record)
-        if finite and record.total < self.best_total:
-            self.best_total, self.rollbacks_in_a_row = record.total, 0
-            self.best.copy_(self.pixels.detach())
+        if finite:
+            self._keep_best(totals)
         if self.callback is not None and not call_with_image(self.callback, record, self._copy_of_pixels):
             raise _StoppedByCallbackError
         if diverged and self.guard:
             raise _DivergedError
-        return total.detach()
+        return totals
+
+    def _keep_best(self, totals: list[float]) -> None:
+        for i, total in enumerate(totals):
+            if total < self.best_totals[i]:
+                self.best_totals[i], self.rollbacks_in_a_row = total, 0
+                self.best[i].copy_(self.pixels[i].detach())
 
     @torch.no_grad()
     def _project(self, gradient: Tensor) -> Tensor:
@@ -184,32 +196,35 @@ class _Run:
 
     def _make_record(
         self, weighted: Tensor, content: Mapping[str, Tensor], style: Mapping[str, Tensor]
-    ) -> tuple[Record, bool]:
-        """Return the record of an evaluation, and whether loss and gradient are finite."""
+    ) -> tuple[Record, list[float], bool]:
+        """Return the record of an evaluation, each picture's total, and whether losses and gradient are finite."""
         gradient = self.pixels.grad
         assert gradient is not None
-        totals, content_losses, style_losses, (gradient_sum,) = _to_numbers(
-            list(weighted.sum(1)), list(content.values()), list(style.values()), [gradient]
+        parts, content_losses, style_losses, (gradient_sum,) = _to_numbers(
+            list(weighted.T.flatten()), list(content.values()), list(style.values()), [gradient]
         )
+        by_picture = [parts[i : i + 3] for i in range(0, len(parts), 3)]  # content, style and total variation
+        content_total, style_total, tv_total = (sum(part) for part in zip(*by_picture))
+        totals = [sum(part) for part in by_picture]
         record = Record(
             step=len(self.records) + 1,
             seconds=time.perf_counter() - self._begin,
             total=sum(totals),
-            content_total=totals[0],
-            style_total=totals[1],
-            tv_total=totals[2],
+            content_total=content_total,
+            style_total=style_total,
+            tv_total=tv_total,
             content=dict(zip(content, content_losses)),
             style=dict(zip(style, style_losses)),
             note=self._next_note,
             size=(self.pixels.shape[3], self.pixels.shape[2]),
         )
         self._next_note = ""
-        return record, math.isfinite(record.total) and math.isfinite(gradient_sum)
+        return record, totals, math.isfinite(record.total) and math.isfinite(gradient_sum)
 
     @property
     def can_roll_back(self) -> bool:
         """Whether there is a best picture, and the run has not failed too often in a row."""
-        return self.rollbacks_in_a_row < MAX_ROLLBACKS and math.isfinite(self.best_total)
+        return self.rollbacks_in_a_row < MAX_ROLLBACKS and all(map(math.isfinite, self.best_totals))
 
     def roll_back(self, note: str) -> None:
         """Return to the best picture; ``note`` goes into the next record."""
@@ -248,7 +263,7 @@ def _to_numbers(*groups: list[Tensor]) -> list[list[float]]:
 
 # --- steppers: each evaluates once and moves the pixels once ------------------------------------------------
 
-Evaluate = Callable[[], Tensor]
+Evaluate = Callable[[], list[float]]
 
 
 class _Stepper(Protocol):
@@ -262,7 +277,21 @@ def _make_stepper(optimizer: OptimizerName, pixels: Tensor, rate: float, history
 
 
 class _LBFGSStepper:
-    """PyTorch's L-BFGS, with steps of limited length.
+    """One L-BFGS for each picture of a batch."""
+
+    def __init__(self, pixels: Tensor, rate: float, history: int, guard: bool) -> None:
+        self.pixels = pixels
+        self.pictures = [_LBFGS(pixels.detach()[i : i + 1], rate, history, guard) for i in range(len(pixels))]
+
+    def __call__(self, evaluate: Evaluate) -> None:
+        losses = evaluate()
+        assert self.pixels.grad is not None
+        for picture, gradient, loss in zip(self.pictures, self.pixels.grad, losses):
+            picture.step(gradient[None], loss)
+
+
+class _LBFGS:
+    """PyTorch's L-BFGS for one picture, with steps of limited length.
 
     Attributes:
         max_step: The longest step, as the mean change of a pixel.
@@ -280,9 +309,12 @@ class _LBFGSStepper:
         self.step_limit, self.last_loss = self.max_step, math.inf
         self.fix_next_step = guard  # the first step
 
-    def __call__(self, evaluate: Evaluate) -> None:
+    def step(self, gradient: Tensor, loss: float) -> None:
+        """Move the picture (1, 3, H, W), given the gradient and the loss at its present place."""
         before = self.pixels.detach().clone()
-        loss = float(self.lbfgs.step(evaluate))  # type: ignore[no-untyped-call]
+        self.pixels.grad = gradient
+        self.lbfgs.step(lambda: loss)  # type: ignore[no-untyped-call]
+        self.pixels.grad = None  # frees it for the next evaluation
         if loss <= self.last_loss:
             self.step_limit = min(2 * self.step_limit, self.max_step)
         else:

@@ -1,7 +1,6 @@
 """Named settings of well-known implementations, each with its source, and ``course``, our own.
 
-A preset fixes everything in the loss that two implementations may do differently, for the architecture of
-``VGGFeatures`` (VGG-19 unless its notes say otherwise). For activations F, Gram matrices G
+A preset fixes everything in the loss that two implementations may do differently. For activations F, Gram matrices G
 (already divided by ``gram_divisor``) and a style layer with N channels the total is
 
     content_weight * sum_l c_l * content_factor * D(F_l, P_l)
@@ -14,16 +13,21 @@ where D is the sum, the mean or the relative sum of squares (``content_reduction
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from .errors import SettingError, did_you_mean
+from torch import Tensor
+
+from .architecture import layer_names
+from .errors import SettingError, did_you_mean, finite_number, whole_number
 from .losses import GramDivisor, Reduction, TVReduction
 from .vgg import Pooling, Preprocessing
 
-InitName = Literal["content", "content+noise", "noise", "grey"]
+InitName = Literal["content", "content+noise", "noise", "grey", "mean"]
 OptimizerName = Literal["lbfgs", "adam", "sign"]
+Layers = str | Iterable[str] | Mapping[str, float]
+"""Layer names with their weights; names alone weigh the same and 1 together."""
 
 RELU_1 = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
@@ -36,11 +40,14 @@ def _each(layers: tuple[str, ...], weight: float = 1.0) -> dict[str, float]:
 class Preset:
     """Layers, weights and conventions of one implementation; see the module's formula.
 
+    All fields are checked when a preset is made. The weights of content, style and layers may also be tensors (N,), one
+    weight for each picture of a batch.
+
     Attributes:
         name: Key in ``PRESETS``.
         source: Where the settings come from.
-        content_layers: Weight of each content layer, c_l.
-        style_layers: Weight of each style layer, s_l.
+        content_layers: Weight of each content layer, c_l; see ``layer_weights`` for what may be given.
+        style_layers: Weight of each style layer, s_l; likewise.
         content_weight: Weight of the content term.
         style_weight: Weight of the style term.
         tv_weight: Weight of the total variation.
@@ -52,15 +59,19 @@ class Preset:
         style_factor: Constant of the style term.
         channel_power: Power of the number of channels that divides a style layer's loss.
         gram_divisor: What a Gram matrix is divided by; see ``gram_matrix``.
+        arch: "vgg19" or "vgg16".
         preprocessing: See ``vgg.PREPROCESSING``.
         pooling: "max" or "avg".
         rescale: See ``VGGFeatures``.
-        init: The first picture: "content", "content+noise", "noise" or "grey".
+        init: The first picture; see ``make_init``.
         optimizer: "lbfgs", "adam" or "sign".
         learning_rate: Of the optimizer; None takes ``optimize.LEARNING_RATE``.
         history: Steps that L-BFGS remembers.
         steps: Evaluations of loss and gradient.
-        notes: What else there is to know.
+        notes: What else there is to know; what differs from the original.
+
+    Raises:
+        SettingError: A field has a value that cannot be used.
     """
 
     name: str
@@ -78,6 +89,7 @@ class Preset:
     style_factor: float = 1.0
     channel_power: int = 0
     gram_divisor: GramDivisor = "hw"
+    arch: str = "vgg19"
     preprocessing: Preprocessing = "imagenet"
     pooling: Pooling = "max"
     rescale: bool = False
@@ -87,6 +99,21 @@ class Preset:
     history: int = 10
     steps: int = 500
     notes: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("content_layers", "style_layers"):
+            object.__setattr__(self, name, layer_weights(getattr(self, name)))  # the class is frozen
+        layer_names(self.arch)  # checks it
+        for name, hint in get_type_hints(Preset).items():
+            value = getattr(self, name)
+            if get_origin(hint) is Literal and value not in get_args(hint):
+                raise SettingError(f"{name} {value!r:.60} is unknown; use one of {', '.join(get_args(hint))}.")
+            if hint is int:
+                whole_number(name, value, least=0 if name == "channel_power" else 1)
+            elif hint is float:
+                _check_weight(name.replace("_", " "), value)
+        if self.learning_rate is not None:
+            finite_number("learning rate", self.learning_rate, above_zero=True)
 
     def __hash__(self) -> int:
         return hash((self.name, self.source))  # the layers are dictionaries, which have no hash
@@ -101,6 +128,29 @@ class Preset:
         if unknown:
             raise SettingError(f"a preset has no field {unknown[0]!r}.")
         return dataclasses.replace(self, **{k: v for k, v in changes.items() if v is not None})
+
+
+def layer_weights(layers: Layers) -> dict[str, float]:
+    """Return the weight of each layer.
+
+    Args:
+        layers: Names with their weights; or one name, or several, which then weigh the same and 1 together.
+
+    Raises:
+        SettingError: A name is not a text, or a weight is not a number >= 0.
+    """
+    names = list(layers) if isinstance(layers, Iterable) and not isinstance(layers, str) else [layers]
+    if not all(isinstance(name, str) for name in names):
+        raise SettingError(f"layers are names such as 'relu4_2', alone or with weights, not {layers!r:.60}.")
+    weights = dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(names, 1 / max(1, len(names)))
+    for name, weight in weights.items():
+        _check_weight(f"the weight of {name}", weight)
+    return weights
+
+
+def _check_weight(name: str, weight: float | Tensor) -> None:
+    for number in weight.flatten().tolist() if isinstance(weight, Tensor) else [weight]:
+        finite_number(name, number)
 
 
 COURSE = Preset(
@@ -158,7 +208,9 @@ PRESETS: dict[str, Preset] = {
             style_weight=1.0,
             channel_power=2,  # its weights are 1e3 / n^2 for n = 64, 128, 256, 512, 512
             preprocessing="caffe255",
-            notes="weights scaled to mean activation 1; starts from the content.",
+            history=100,
+            notes="weights scaled to mean activation 1; starts from the content; brings both pictures to a short side "
+            "of 512.",
         ),
         Preset(
             "pytorch_tutorial",
@@ -170,7 +222,8 @@ PRESETS: dict[str, Preset] = {
             gram_divisor="chw",
             history=100,
             steps=300,
-            notes="conv_1 to conv_5 are the first five convolutions, before their ReLUs; conv_4 is conv2_2.",
+            notes="conv_1 to conv_5 are the first five convolutions, before their ReLUs; conv_4 is conv2_2. "
+            "Both pictures have the same size there.",
         ),
         Preset(
             "gordicaleksa",
@@ -185,7 +238,8 @@ PRESETS: dict[str, Preset] = {
             preprocessing="imagenet255",
             history=100,
             steps=1000,
-            notes="its content layer is called conv4_2 and is relu4_2: the ReLU after it works in place.",
+            notes="its content layer is called conv4_2 and is relu4_2: the ReLU after it works in place. L-BFGS has a "
+            "strong Wolfe line search there, and the guard here; both pictures are brought to the same height.",
         ),
         Preset(
             "neural_style_pt",
@@ -196,11 +250,12 @@ PRESETS: dict[str, Preset] = {
             style_weight=1e2,
             tv_weight=1e-3,
             gram_divisor="chw",
-            preprocessing="caffe256",
-            init="grey",
+            preprocessing="caffe255",
+            init="mean",
             history=100,
             steps=1000,
-            notes="multiplies pictures by 256, not 255; its random start, 0.001 of noise on that scale, is plain grey.",
+            notes="as of December 2020, when it began to multiply pictures by 255 (before, by 256). Its random start "
+            "is the mean color, plus noise of 0.001 on that scale. Its weight files expect BGR: channel_order='bgr'.",
         ),
         Preset(
             "pytorch_examples",
@@ -210,8 +265,9 @@ PRESETS: dict[str, Preset] = {
             content_weight=1e5,
             style_weight=1e10,
             gram_divisor="chw",
+            arch="vgg16",
             optimizer="adam",
-            notes="of VGG-16. Report 000 writes a squared Frobenius norm; its code uses MSELoss, C^2 times smaller.",
+            notes="Report 000 writes a squared Frobenius norm; its code uses MSELoss, C^2 times smaller.",
         ),
     )
 }
@@ -225,8 +281,8 @@ def get_preset(preset: str | Preset) -> Preset:
     """
     if isinstance(preset, Preset):
         return preset
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise SettingError(
-            f"preset {preset!r} is unknown; {did_you_mean(preset, PRESETS)}There are {', '.join(PRESETS)}."
+            f"preset {preset!r:.60} is unknown; {did_you_mean(preset, PRESETS)}There are {', '.join(PRESETS)}."
         )
     return PRESETS[preset]

@@ -47,10 +47,15 @@ def load_state(arch: str, weights: Weights) -> StateDict:
         return weights
     if weights == COMPACT:
         if arch != "vgg19":
-            raise WeightsError(f"the compact extractor is a vgg19, not a {arch}; use weights='imagenet' for a {arch}.")
+            raise WeightsError(
+                f"the compact extractor is a vgg19, not a {arch}; use weights='imagenet' or arch='vgg19', in a preset "
+                "get_preset(name).replace(arch='vgg19')."
+            )
         return compact_state()[0]
     if weights == IMAGENET:
         return download_imagenet(arch)
+    if not isinstance(weights, str | Path):
+        raise WeightsError(f"weights are 'compact', 'imagenet', a path or a state dict, not {weights!r:.60}.")
     return _read_file(Path(weights))
 
 
@@ -62,7 +67,7 @@ def _read_file(path: Path) -> StateDict:
             from safetensors.torch import load_file
 
             return load_file(path)
-        state: StateDict = torch.load(path, map_location="cpu", weights_only=True)
+        state: StateDict = dict(torch.load(path, map_location="cpu", weights_only=True))
         return state
     except Exception as error:  # both loaders raise many types for a broken file
         raise WeightsError(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .errors import SettingError
+from .errors import SettingError, whole_number
 from .images import MIN_SIDE
 
 STEPS_RATIO = 2.5
 """Ratio of the steps at one scale to those at the next larger one."""
+
+MAX_SCALES = 20
 
 
 class Scale(NamedTuple):
@@ -47,16 +49,16 @@ def coarse_to_fine(size: tuple[int, int], steps: int, scales: int | Sequence[int
             f"{len(smaller) + 1} scales would start at {smaller[0][1]} x {smaller[0][0]} pixels, but the network needs "
             f"{MIN_SIDE} a side; use fewer scales."
         )
-    least = min(1, steps)  # 0 stays 0, which ``synthesize`` refuses
-    return [Scale(s, max(least, round(steps / STEPS_RATIO**i))) for i, s in enumerate([*smaller, size])]
+    return [Scale(s, max(1, round(steps / STEPS_RATIO**i))) for i, s in enumerate([*smaller, size])]
 
 
 def _long_sides(long_side: int, scales: int | Sequence[int]) -> list[float]:
     """Return the long sides of the scales below the last."""
-    if isinstance(scales, int):
-        if scales < 1:
-            raise SettingError(f"scales must be at least 1, not {scales}.")
-        return [long_side / 2**i for i in reversed(range(1, scales))]
+    if isinstance(scales, str) or not isinstance(scales, Sequence):
+        whole_number("scales", scales, most=MAX_SCALES)
+        return [long_side / 2**i for i in reversed(range(1, int(scales)))]
+    for side in scales:
+        whole_number("the long side of a scale", side)
     sides: list[float] = [s for s in scales if s != long_side]
     if sides != sorted(set(sides)) or not all(0 < s < long_side for s in sides):
         raise SettingError(f"scales must be rising long sides below {long_side}, not {list(scales)}.")

@@ -89,12 +89,13 @@ class Result:
     """The best picture of a run and how it came about.
 
     Attributes:
-        image: The picture with the smallest loss, (N, 3, H, W), RGB in [0, 1], on the CPU.
+        image: The picture with the smallest loss, (N, 3, H, W), RGB in [0, 1], on the CPU. In a batch each picture is
+            the one with its own smallest loss, while a record sums over the batch.
         records: One per evaluation, in order.
         seconds: Duration of the run.
         stopped: "finished", "interrupted" (Ctrl-C), "callback" (it returned False) or "diverged" (the guard gave up).
         rollbacks: How often the guard returned to the best picture.
-        settings: What ran, as plain data.
+        settings: What ran, as plain data; optimizer and learning rate are those of the last scale.
     """
 
     image: Tensor

@@ -6,20 +6,19 @@ and runs ``optimize.synthesize`` once per size.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .errors import ImageError, SettingError
-from .images import resize
-from .initialization import make_init
+from .errors import ImageError, SettingError, whole_number
+from .images import MAX_PIXELS, Picture, as_image, resize
+from .initialization import LARGEST_SEED, as_start, make_init
 from .objective import Objective
-from .optimize import synthesize
-from .presets import InitName, OptimizerName, Preset, get_preset
+from .optimize import LEARNING_RATE, synthesize
+from .presets import InitName, Layers, OptimizerName, Preset, get_preset
 from .pretrained import Weights
 from .pyramid import coarse_to_fine
 from .records import Callback, Result, offset_callback
@@ -27,13 +26,10 @@ from .runtime import Precision, pick_device
 from .tiling import TILE_OPTIMIZER, TiledObjective, check_tile
 from .vgg import VGGFeatures
 
-Layers = Mapping[str, float]
-"""Layer names with their weights."""
-
 
 def transfer(
-    content: Tensor,
-    style: Tensor,
+    content: Picture,
+    style: Picture,
     preset: str | Preset = "course",
     *,
     steps: int | None = None,
@@ -45,7 +41,7 @@ def transfer(
     optimizer: OptimizerName | None = None,
     learning_rate: float | None = None,
     history: int | None = None,
-    init: InitName | Tensor | None = None,
+    init: InitName | Picture | None = None,
     seed: int = 0,
     style_size: int | None = None,
     scales: int | Sequence[int] = 1,
@@ -61,16 +57,16 @@ def transfer(
     """Paint the content of one picture in the style of another (Gatys et al. 2016).
 
     Args:
-        content: (N, 3, H, W), RGB in [0, 1].
-        style: (1, 3, h, w), RGB in [0, 1], of any size.
+        content: (N, 3, H, W), RGB in [0, 1], or another picture that ``images.as_image`` takes.
+        style: (1, 3, h, w) or (N, 3, h, w), RGB in [0, 1], of any size, or another picture.
         preset: A preset or its name. Conventions without a parameter here: ``get_preset(name).replace(...)``.
         steps: Evaluations of loss and gradient, at the first scale. Like all parameters down to ``history``, None takes
             the preset's value.
         content_weight: Weight of the content term.
         style_weight: Weight of the style term.
         tv_weight: Weight of the total variation.
-        content_layers: Content layers with their weights.
-        style_layers: Style layers with their weights.
+        content_layers: Content layers with their weights; names alone weigh the same and 1 together.
+        style_layers: Style layers, likewise.
         optimizer: "lbfgs", "adam" or "sign".
         learning_rate: Of the optimizer.
         history: Steps that L-BFGS remembers.
@@ -81,8 +77,8 @@ def transfer(
         scales: Coarse to fine; see ``pyramid.coarse_to_fine``.
         tile: Side of the tiles in which a picture with a longer side is painted, with the optimizer "adam" unless
             ``optimizer`` is given; see ``tiling``.
-        features: A network that exists already, whose pooling and preprocessing count; None makes one from the preset,
-            ``weights``, ``device`` and ``precision``.
+        features: A network that exists already, whose architecture, pooling and preprocessing replace the preset's;
+            None makes one from the preset, ``weights``, ``device`` and ``precision``.
         weights: See ``VGGFeatures``.
         device: See ``runtime.pick_device``.
         precision: See ``runtime.pick_precision``.
@@ -91,7 +87,8 @@ def transfer(
         guard: Whether to protect the run against divergence; see ``synthesize``.
 
     Returns:
-        The best picture, (N, 3, H, W), with the records of all evaluations and the settings.
+        The best picture, (N, 3, H, W), with the records of all evaluations and the settings. The pictures of a batch
+        come out as from single runs (see ``optimize``).
 
     Raises:
         ImageError: A picture cannot be used.
@@ -99,6 +96,7 @@ def transfer(
         LayerError: A layer is unknown or not available.
         WeightsError: The weights cannot be loaded.
     """
+    content = as_image(content, "the content")
     return paint(
         content,
         style,
@@ -115,7 +113,7 @@ def transfer(
         history=history,
         init=init,
         seed=seed,
-        style_size=style_size or max(content.shape[-2:]),
+        style_size=max(content.shape[2:]) if style_size is None else style_size,
         scales=scales,
         tile=tile,
         features=features,
@@ -129,7 +127,7 @@ def transfer(
 
 
 def texture(
-    style: Tensor,
+    style: Picture,
     size: tuple[int, int] | None = None,
     preset: str | Preset = "course",
     *,
@@ -140,7 +138,7 @@ def texture(
     optimizer: OptimizerName | None = None,
     learning_rate: float | None = None,
     history: int | None = None,
-    init: InitName | Tensor = "noise",
+    init: InitName | Picture = "noise",
     seed: int = 0,
     style_size: int | None = None,
     scales: int | Sequence[int] = 1,
@@ -156,7 +154,7 @@ def texture(
     """Paint a new picture with the texture of ``style`` (Gatys et al. 2015), from noise.
 
     Args:
-        style: (N, 3, h, w), RGB in [0, 1].
+        style: (N, 3, h, w), RGB in [0, 1], or another picture that ``images.as_image`` takes.
         size: (height, width) of the new picture; None takes the style's.
         preset: A preset or its name.
         steps: This and all other parameters: see ``transfer``.
@@ -185,7 +183,8 @@ def texture(
     Raises:
         NstError: As ``transfer``.
     """
-    shape = (style.shape[0], 3, *(size or tuple(style.shape[2:])))
+    style = as_image(style, "the style")
+    shape = (len(style), 3, *(style.shape[2:] if size is None else [size] if isinstance(size, int) else size))
     return paint(
         None,
         style,
@@ -214,8 +213,8 @@ def texture(
 
 
 def reconstruct(
-    content: Tensor,
-    layer: str | Layers,
+    content: Picture,
+    layer: Layers,
     preset: str | Preset = "course",
     *,
     steps: int | None = None,
@@ -224,7 +223,7 @@ def reconstruct(
     optimizer: OptimizerName | None = None,
     learning_rate: float | None = None,
     history: int | None = None,
-    init: InitName | Tensor = "noise",
+    init: InitName | Picture = "noise",
     seed: int = 0,
     scales: int | Sequence[int] = 1,
     tile: int | None = None,
@@ -241,8 +240,8 @@ def reconstruct(
     Mahendran and Vedaldi 2015; Gatys et al. 2016, figure 1.
 
     Args:
-        content: (N, 3, H, W), RGB in [0, 1].
-        layer: A layer's name, or names with weights.
+        content: (N, 3, H, W), RGB in [0, 1], or another picture that ``images.as_image`` takes.
+        layer: A layer's name, or several, or names with weights.
         preset: A preset or its name.
         steps: This and all other parameters: see ``transfer``.
         content_weight: Weight of the content term.
@@ -268,7 +267,7 @@ def reconstruct(
     Raises:
         NstError: As ``transfer``.
     """
-    content_layers = {layer: 1.0} if isinstance(layer, str) else dict(layer)
+    content = as_image(content, "the content")
     return paint(
         content,
         None,
@@ -277,7 +276,7 @@ def reconstruct(
         steps=steps,
         content_weight=content_weight,
         tv_weight=tv_weight,
-        content_layers=content_layers,
+        content_layers=layer,
         optimizer=optimizer,
         learning_rate=learning_rate,
         history=history,
@@ -296,8 +295,8 @@ def reconstruct(
 
 
 def paint(
-    content: Tensor | None,
-    style: Tensor | None,
+    content: Picture | None,
+    style: Picture | None,
     shape: tuple[int, ...],
     preset: str | Preset = "course",
     *,
@@ -310,7 +309,7 @@ def paint(
     optimizer: OptimizerName | None = None,
     learning_rate: float | None = None,
     history: int | None = None,
-    init: InitName | Tensor | None = None,
+    init: InitName | Picture | None = None,
     seed: int = 0,
     style_size: int | None = None,
     scales: int | Sequence[int] = 1,
@@ -326,8 +325,8 @@ def paint(
     """Paint a picture that matches a content, a style or both.
 
     Args:
-        content: (N, 3, H, W), RGB in [0, 1], or None.
-        style: (1, 3, h, w) or (N, 3, h, w), RGB in [0, 1], or None.
+        content: (N, 3, H, W) or (1, 3, H, W), RGB in [0, 1], or another picture for ``as_image``, or None.
+        style: (1, 3, h, w) or (N, 3, h, w), RGB in [0, 1], or another picture, or None.
         shape: (N, 3, H, W) of the result.
         preset: A preset or its name.
         steps: This and all other parameters: see ``transfer``.
@@ -369,15 +368,21 @@ def paint(
         learning_rate=learning_rate,
         history=history,
     )
-    _check_picture(content, "content")
-    _check_picture(style, "style")
-    _check_picture(init if isinstance(init, Tensor) else None, "first picture")
-    _check_batch(content, style, shape[0])
-    _check_weights(preset)
+    content = None if content is None else as_image(content, "the content")
+    style = None if style is None else as_image(style, "the style")
+    init = preset.init if init is None else init
+    if not isinstance(init, str):
+        init = as_start(init)
+    _check_shape(shape)
+    _check_batch({"contents": content, "styles": style, "first pictures": init}, shape[0])
     check_tile(tile)
+    whole_number("seed", seed, least=0, most=LARGEST_SEED)
+    if style_size is not None:
+        whole_number("style_size", style_size)
     with torch.inference_mode(False):  # tensors made in that mode could not take part in a gradient
         if features is None:
             features = VGGFeatures(
+                preset.arch,
                 weights=weights,
                 pooling=preset.pooling,
                 rescale=preset.rescale,
@@ -385,26 +390,30 @@ def paint(
                 device=pick_device(device),
                 preprocessing=preset.preprocessing,
             )
-    init = preset.init if init is None else init
-    stages = _plan(preset, shape, scales, tile, keep_optimizer=optimizer is not None)
-    painting = _Painting(
-        preset=preset,
-        features=features,
-        content=content,
-        style=style,
-        shape=shape,
-        init=init,
-        seed=seed,
-        style_size=style_size,
-        tile=tile,
-        callback=callback,
-        progress=progress,
-        guard=guard,
-    )
-    with torch.inference_mode(False):
+        preset = preset.replace(
+            arch=features.arch,
+            pooling=features.pooling,
+            rescale=features.rescale,
+            preprocessing=features.preprocessing,
+        )
+        stages = _plan(preset, shape, scales, tile, keep_optimizer=optimizer is not None)
+        painting = _Painting(
+            preset=preset,
+            features=features,
+            content=content,
+            style=style,
+            shape=shape,
+            init=init,
+            seed=seed,
+            style_size=style_size,
+            tile=tile,
+            callback=callback,
+            progress=progress,
+            guard=guard,
+        )
         result = painting.run(stages)
     result.image = resize(result.image, (shape[2], shape[3]))
-    result.settings = _settings(preset, init, shape, stages, seed, features)
+    result.settings = painting.settings(stages)
     return result
 
 
@@ -414,6 +423,7 @@ class _Stage(NamedTuple):
     size: tuple[int, int]
     steps: int
     optimizer: OptimizerName
+    learning_rate: float
     tiled: bool
 
 
@@ -424,8 +434,10 @@ def _plan(
     stages = []
     for size, steps in coarse_to_fine((shape[2], shape[3]), preset.steps, scales):
         tiled = tile is not None and max(size) > tile
-        optimizer = TILE_OPTIMIZER if tiled and not keep_optimizer else preset.optimizer
-        stages.append(_Stage(size, steps, optimizer, tiled))
+        optimizer, rate = preset.optimizer, preset.learning_rate
+        if tiled and not keep_optimizer and optimizer != TILE_OPTIMIZER:
+            optimizer, rate = TILE_OPTIMIZER, None
+        stages.append(_Stage(size, steps, optimizer, LEARNING_RATE[optimizer] if rate is None else rate, tiled))
     return stages
 
 
@@ -475,7 +487,7 @@ class _Painting:
             make_init(init, content, (*self.shape[:2], *stage.size), self.seed).to(device),
             steps=stage.steps,
             optimizer=stage.optimizer,
-            learning_rate=self.preset.learning_rate if stage.optimizer == self.preset.optimizer else None,
+            learning_rate=stage.learning_rate,
             history=self.preset.history,
             callback=offset_callback(self.callback, steps, seconds),
             progress=self.progress,
@@ -497,6 +509,26 @@ class _Painting:
         height, width = (max(1, round(length * factor)) for length in style.shape[2:])
         return resize(style.float(), (height, width))
 
+    def settings(self, stages: list[_Stage]) -> dict[str, Any]:
+        """Return what ran, as plain data."""
+        features, last = self.features, stages[-1]
+        settings = {
+            **asdict(self.preset),
+            "optimizer": last.optimizer,
+            "learning_rate": last.learning_rate,
+            "init": "a picture" if isinstance(self.init, Tensor) else self.init,
+            "size": [self.shape[3], self.shape[2]],
+            "scales": [{**stage._asdict(), "size": [stage.size[1], stage.size[0]]} for stage in stages],
+            "style_size": self.style_size,
+            "tile": self.tile,
+            "seed": self.seed,
+            "guard": self.guard,
+            "weights": features.weights_name,
+            "device": str(features.device),
+            "precision": str(features.dtype).removeprefix("torch."),
+        }
+        return {name: _as_plain_data(value) for name, value in settings.items()}
+
 
 def _joined(earlier: Result | None, later: Result) -> Result:
     """Return the result of two stages as one."""
@@ -507,43 +539,23 @@ def _joined(earlier: Result | None, later: Result) -> Result:
     return later
 
 
-def _settings(
-    preset: Preset, init: str | Tensor, shape: tuple[int, ...], stages: list[_Stage], seed: int, features: VGGFeatures
-) -> dict[str, Any]:
-    """Return what ran, as plain data; the network that was used counts, not the one that the preset asks for."""
-    return {
-        **asdict(preset),
-        "arch": features.arch,
-        "pooling": features.pooling,
-        "rescale": features.rescale,
-        "preprocessing": features.preprocessing,
-        "init": "a picture" if isinstance(init, Tensor) else init,
-        "size": [shape[3], shape[2]],
-        "scales": [{**stage._asdict(), "size": [stage.size[1], stage.size[0]]} for stage in stages],
-        "seed": seed,
-        "weights": features.weights_name,
-        "device": str(features.device),
-        "precision": str(features.dtype).removeprefix("torch."),
-    }
+def _check_shape(shape: tuple[int, ...]) -> None:
+    if len(shape) != 4 or shape[1] != 3:
+        raise SettingError(f"the result has the shape (N, 3, height, width), not {tuple(shape)!r:.60}.")
+    for side in shape:
+        whole_number("each number of the result's shape", side)
+    if shape[2] * shape[3] > MAX_PIXELS:
+        raise SettingError(f"{shape[3]} x {shape[2]} pixels are more than {MAX_PIXELS}; choose a smaller size.")
 
 
-def _check_picture(picture: Tensor | None, name: str) -> None:
-    if picture is None:
-        return
-    if picture.dim() != 4 or picture.shape[1] != 3:
-        raise ImageError(f"the {name} has the shape (N, 3, H, W), not {tuple(picture.shape)}.")
-    if not torch.isfinite(picture).all():
-        raise ImageError(f"the {name} contains values that are not finite; load it again.")
-
-
-def _check_batch(content: Tensor | None, style: Tensor | None, batch: int) -> None:
-    for name, picture in (("contents", content), ("styles", style)):
-        if picture is not None and len(picture) not in (1, batch):
+def _check_batch(pictures: dict[str, Tensor | str | None], batch: int) -> None:
+    for name, picture in pictures.items():
+        if isinstance(picture, Tensor) and len(picture) not in (1, batch):
             raise ImageError(f"there are {len(picture)} {name} for {batch} pictures; give one, or one per picture.")
 
 
-def _check_weights(preset: Preset) -> None:
-    for name in ("content_weight", "style_weight", "tv_weight"):
-        value = getattr(preset, name)
-        if not (math.isfinite(value) and value >= 0):
-            raise SettingError(f"{name.replace('_', ' ')} must be a number >= 0, not {value}.")
+def _as_plain_data(value: Any) -> Any:
+    """Return a setting without tensors, such as one weight for each picture, and without NumPy's numbers."""
+    if isinstance(value, dict):
+        return {name: _as_plain_data(entry) for name, entry in value.items()}
+    return value.tolist() if hasattr(value, "tolist") else value

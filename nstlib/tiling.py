@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .errors import SettingError
+from .errors import whole_number
+from .images import Picture
 from .losses import EPSILON, gram_divisor, gram_matrix, style_loss
 from .objective import Objective, Targets, Terms, style_layer_factor
 from .presets import OptimizerName, Preset
@@ -70,8 +71,8 @@ class Reach(NamedTuple):
 
 def check_tile(tile: int | None) -> None:
     """Raise SettingError for a tile that is too small; None means no tiles."""
-    if tile is not None and tile < MIN_TILE:
-        raise SettingError(f"a tile must be at least {MIN_TILE} pixels a side, not {tile}.")
+    if tile is not None:
+        whole_number("the side of a tile", tile, least=MIN_TILE)
 
 
 def layer_reach(names: Iterable[str]) -> dict[str, Reach]:
@@ -108,8 +109,8 @@ class TiledObjective(Objective):
         self,
         preset: Preset,
         features: VGGFeatures,
-        content: Tensor | None = None,
-        style: Tensor | None = None,
+        content: Picture | None = None,
+        style: Picture | None = None,
         tile: int = 512,
     ) -> None:
         check_tile(tile)
@@ -235,7 +236,7 @@ class TiledObjective(Objective):
         """Return the activations of a tile without those of its margin; ``pixels`` is its window, if cut already."""
         rows, columns = self._inner(images, tile)
         window = images[self.window(images, tile)] if pixels is None else pixels
-        found = self.features(window, layers)
+        found = dict(self.features.iter_features(window, layers))
         return {n: f[:, :, rows.slice(self.stride[n]), columns.slice(self.stride[n])] for n, f in found.items()}
 
     def _positions(self, layer: str, images: Tensor) -> int:

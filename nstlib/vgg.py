@@ -6,22 +6,25 @@ Layer names are explained in ``architecture``. ``VGGFeatures`` runs the layers o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import fast as fast_path
-from .architecture import WIDTHS, layer_names
+from .architecture import BLOCKS, WIDTHS, layer_names
 from .errors import ImageError, LayerError, SettingError, WeightsError, did_you_mean
+from .images import Picture, as_image
 from .pretrained import StateDict, Weights, default_weights, load_state
-from .runtime import Precision, pick_precision
+from .runtime import Precision, pick_device, pick_precision
 
 Pooling = Literal["max", "avg"]
-Preprocessing = Literal["imagenet", "imagenet255", "caffe255", "caffe256"]
+Preprocessing = Literal["imagenet", "imagenet255", "caffe255"]
+ChannelOrder = Literal["rgb", "bgr"]
 
 
 class Normalization(NamedTuple):
@@ -36,8 +39,14 @@ PREPROCESSING: dict[str, Normalization] = {
     "imagenet": Normalization(1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # torchvision's weights
     "imagenet255": Normalization(255.0, (123.675, 116.28, 103.53), (1.0, 1.0, 1.0)),
     "caffe255": Normalization(255.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
-    "caffe256": Normalization(256.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
 }
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "pooling": get_args(Pooling),
+    "preprocessing": get_args(Preprocessing),
+    "channel_order": get_args(ChannelOrder),
+}
+"""Settings of ``VGGFeatures`` that are names, with their values."""
 
 FLOAT32_UNTIL = {"wide": "conv2_2", "narrow": "conv4_1"}
 """The last convolution whose values a network in bfloat16 computes in float32: for VGG's widths, and for narrower ones.
@@ -49,26 +58,35 @@ suffices; narrow layers average less of it away and need more of them. Found by 
 real VGG-19 up to conv3_4; held by tests/test_accuracy.py.
 """
 
+LARGEST_PIXEL = 10.0
+"""A picture with a larger value is not in [0, 1] but in [0, 255]; an optimizer leaves [0, 1] by less."""
+
 
 class VGGFeatures(nn.Module):
     """The convolutional part of VGG-16 or VGG-19; returns the activations of named layers.
 
-    Parameters are frozen; gradients flow to the images.
+    Parameters are frozen; gradients flow to the images. Where a convolution has hooks or a parameter that requires a
+    gradient, the plain loop runs in place of the fast path, so that both work as in any module. ``.to``, ``.half()``
+    and ``.double()`` change ``dtype``; in a precision of 16 bits, convolutions up to ``float32_until`` stay float32.
 
     Args:
         arch: "vgg19" or "vgg16".
         weights: "compact" (the narrow VGG-19 in this package), "imagenet" (torchvision's, downloaded once and checked
             by hash), the path of a safetensors or .pth file with torchvision's keys (``features.0.weight`` ...), or
-            such a state dict. The file may end after any layer. None takes ``default_weights()``.
+            such a state dict; or what ``state_dict()`` of a ``VGGFeatures`` returns. It may end after any layer. None
+            takes ``default_weights()``.
         pooling: "max" (as trained) or "avg" (Gatys 2015: smoother gradients).
         rescale: With "avg", multiply the output of each pooling by a constant, measured on a test picture, so that
             activations keep the size that they have with max pooling.
         precision: "auto", "float32" or "bfloat16"; see ``runtime.pick_precision``.
-        device: Where the network runs.
+        device: Where the network runs; see ``runtime.pick_device``.
         preprocessing: A key of ``PREPROCESSING``. Images are always passed as RGB in [0, 1].
         float32_until: In bfloat16, the last convolution whose values are computed in float32; None takes
             ``FLOAT32_UNTIL``.
-        fast: Whether to run the fast path; see ``fast``.
+        fast: Whether to run the fast path; see ``fast``. False for transforms of ``torch.func`` (grad, vmap, jvp ...).
+        channel_order: "bgr" for weights that expect BGR, such as the files of neural-style-pt, which come from Caffe
+            and have the same keys as torchvision's; they also need preprocessing "caffe255". The input channels of the
+            first convolution are reversed on loading, so ``state_dict()`` holds weights for RGB.
 
     Attributes:
         weights_name: "compact", "imagenet", the name of the file, or "a dictionary".
@@ -78,7 +96,7 @@ class VGGFeatures(nn.Module):
         dtype: Precision of the activations that are returned.
 
     Raises:
-        SettingError: A choice is unknown.
+        SettingError: A choice is unknown, or the device cannot be used.
         LayerError: ``float32_until`` is not a convolution.
         WeightsError: The weights do not exist or do not fit.
     """
@@ -97,29 +115,29 @@ class VGGFeatures(nn.Module):
         preprocessing: Preprocessing = "imagenet",
         float32_until: str | None = None,
         fast: bool = True,
+        channel_order: ChannelOrder = "rgb",
     ) -> None:
         super().__init__()
         self.names = layer_names(arch)
-        if pooling not in ("max", "avg"):
-            raise SettingError(f"pooling {pooling!r} is unknown; use 'max' or 'avg'.")
-        if preprocessing not in PREPROCESSING:
-            raise SettingError(f"preprocessing {preprocessing!r} is unknown; use one of {', '.join(PREPROCESSING)}.")
+        choices = {"pooling": pooling, "preprocessing": preprocessing, "channel_order": channel_order}
+        for name, known in CHOICES.items():
+            if choices[name] not in known:
+                raise SettingError(f"{name} {choices[name]!r:.60} is unknown; use one of {', '.join(known)}.")
         weights = default_weights() if weights is None else weights
         self.arch, self.pooling, self.rescale = arch, pooling, rescale
         self.preprocessing, self.fast = preprocessing, fast
         self.weights_name = _name_of(weights)
-        device = torch.device(device)
-        self.dtype = pick_precision(precision, device)
+        device = pick_device(device)
         factor, mean, std = PREPROCESSING[preprocessing]
-        self.register_buffer("input_scale", factor / torch.tensor(std).view(1, 3, 1, 1))
-        self.register_buffer("input_offset", torch.tensor(mean).view(1, 3, 1, 1) / torch.tensor(std).view(1, 3, 1, 1))
-        self.convs = _convolutions(arch, load_state(arch, weights))
+        scale = factor / torch.tensor(std).view(1, 3, 1, 1)
+        offset = torch.tensor(mean).view(1, 3, 1, 1) / torch.tensor(std).view(1, 3, 1, 1)
+        self.register_buffer("input_scale", scale, persistent=False)
+        self.register_buffer("input_offset", offset, persistent=False)
+        self.convs = _convolutions(arch, load_state(arch, weights), channel_order)
         self.convs.requires_grad_(False)
-        self.to(device)
         self.float32_until = self._check_float32_until(float32_until)
-        for name, conv in self.convs.items():
-            in_float32 = self.dtype == torch.float32 or self._index(name) <= self._index(self.float32_until)
-            conv.to(torch.float32 if in_float32 else self.dtype).to(memory_format=torch.channels_last)
+        self.dtype = torch.float32
+        self.to(device, pick_precision(precision, device))
         self.pool_gain = {f"pool{block}": 1.0 for block in range(1, 6)}
         if pooling == "avg" and rescale:
             self._measure_pool_gain()
@@ -128,6 +146,18 @@ class VGGFeatures(nn.Module):
     def device(self) -> torch.device:
         """Where the network runs."""
         return self.input_scale.device
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> VGGFeatures:
+        """Move or convert the network: ``.to``, ``.half()``, ``.cuda()`` ... end here, with a function of tensors."""
+        self.dtype = fn(torch.empty(0, dtype=self.dtype, device=self.device)).dtype
+        super()._apply(lambda tensor: tensor.to(fn(tensor).device), recurse)  # type: ignore[no-untyped-call]
+        at_least_float32 = torch.promote_types(self.dtype, torch.float32)
+        self.input_scale = self.input_scale.to(at_least_float32)
+        self.input_offset = self.input_offset.to(at_least_float32)
+        for name, conv in self.convs.items():
+            early = self._index(name) <= self._index(self.float32_until)
+            conv.to(at_least_float32 if early else self.dtype).to(memory_format=torch.channels_last)
+        return self
 
     @property
     def available(self) -> list[str]:
@@ -154,12 +184,13 @@ class VGGFeatures(nn.Module):
                     "use weights='compact' or 'imagenet'."
                 )
 
-    def forward(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+    def forward(self, images: Picture, layers: str | Iterable[str]) -> dict[str, Tensor]:
         """Return the activations of ``layers``, computed in one pass that ends at the deepest of them.
 
         Args:
-            images: (N, 3, H, W), RGB in [0, 1].
-            layers: Layer names, in any order.
+            images: (N, 3, H, W), RGB in [0, 1], on the network's device; or a picture that ``images.as_image`` takes.
+                What an optimizer has moved may leave the range.
+            layers: Layer names, in any order, or one name.
 
         Returns:
             Activations by layer, in the order asked for: (N, C, H/2^k, W/2^k) with k poolings before the layer, in
@@ -167,24 +198,29 @@ class VGGFeatures(nn.Module):
 
         Raises:
             LayerError: A name is unknown or not available.
-            ImageError: The shape cannot be used.
+            ImageError: The images have another shape, type or device, or are plainly not in [0, 1].
         """
-        layers = list(dict.fromkeys(layers))
+        if not isinstance(images, Tensor):
+            images = as_image(images).to(self.device)
+        layers = [layers] if isinstance(layers, str) else list(dict.fromkeys(layers))
+        if leaves_range(images):
+            raise ImageError("the images hold values above 10, but pixels are in [0, 1]; divide by 255.")
         found = dict(self.iter_features(images, layers))
         return {name: found[name] for name in layers}
 
-    def iter_features(self, images: Tensor, layers: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
-        """Yield (name, activation) in the network's order; arguments and errors as in ``forward``.
+    def iter_features(self, images: Tensor, layers: str | Iterable[str]) -> Iterator[tuple[str, Tensor]]:
+        """Yield (name, activation) in the network's order; as ``forward``, but the range of pixels is not checked.
 
         A loss that is computed at once finds the activation in the cache. And the backward pass, which runs in the
         opposite order, then computes each layer's gradient when it reaches the layer, not all of them at its start.
         """
-        wanted = set(layers)
+        wanted = {layers} if isinstance(layers, str) else set(layers)
         names = self._names_until_deepest(wanted)
         self._check_images(images, names)
-        pixels = (images * self.input_scale - self.input_offset).to(memory_format=torch.channels_last)
-        if not self.fast:
+        pixels = images * self.input_scale - self.input_offset
+        if not self.fast or self._needs_plain_loop():
             return self._iter_plain(pixels, names, wanted)
+        pixels = pixels.to(memory_format=torch.channels_last)
         pool_gain = self.pool_gain if self.pooling == "avg" else None
         convs = {name: self._conv(name) for name in names if name.startswith("conv")}
         return fast_path.iter_features(pixels, names, wanted, convs, pool_gain, self.dtype)
@@ -204,6 +240,17 @@ class VGGFeatures(nn.Module):
             if name in wanted:
                 yield name, x.to(self.dtype)
 
+    def _needs_plain_loop(self) -> bool:
+        """Return whether a convolution is watched by hooks or is trained, for which the fast path has no place."""
+        return any(
+            conv._forward_hooks
+            or conv._forward_pre_hooks
+            or conv._backward_hooks
+            or conv._backward_pre_hooks
+            or any(p.requires_grad for p in conv.parameters(recurse=False))
+            for conv in self.convs.values()
+        )
+
     def _conv(self, name: str) -> nn.Conv2d:
         conv = self.convs[name]
         assert isinstance(conv, nn.Conv2d)
@@ -219,8 +266,10 @@ class VGGFeatures(nn.Module):
         return self.names[: max(self._index(n) for n in wanted) + 1]
 
     def _check_images(self, images: Tensor, names: list[str]) -> None:
-        if images.dim() != 4 or images.shape[1] != 3:
-            raise ImageError(f"images have the shape (N, 3, H, W), not {tuple(images.shape)}.")
+        if images.dim() != 4 or images.shape[1] != 3 or not images.is_floating_point():
+            raise ImageError(f"images are floats (N, 3, H, W) in [0, 1], not {images.dtype} {tuple(images.shape)}.")
+        if images.device != self.device:
+            raise ImageError(f"the images are on {images.device}, the network on {self.device}; use images.to(...).")
         min_side = 2 ** sum(n.startswith("pool") for n in names)
         if min(images.shape[2:]) < min_side:
             raise ImageError(
@@ -267,24 +316,49 @@ def _dead_leaves(size: int = 160, seed: int = 0) -> Tensor:
     return image[None]
 
 
-def _convolutions(arch: str, state: StateDict) -> nn.ModuleDict:
+def leaves_range(images: Tensor) -> bool:
+    """Return whether images are plainly not in [0, 1]: whether a value is beyond ``LARGEST_PIXEL``."""
+    with contextlib.suppress(RuntimeError):  # there are no values, or none that can be read, as in torch.func.vmap
+        return not torch.compiler.is_compiling() and bool(images.detach().abs().max() > LARGEST_PIXEL)
+    return False
+
+
+def _convolutions(arch: str, state: StateDict, channel_order: ChannelOrder) -> nn.ModuleDict:
     """Return the convolutions by layer name, as far as the weights reach."""
     convs = nn.ModuleDict()
     in_channels = 3
-    for index, name in enumerate(layer_names(arch)):
-        if not name.startswith("conv"):
-            continue
-        weight, bias = state.get(f"features.{index}.weight"), state.get(f"features.{index}.bias")
-        if weight is None or bias is None:
-            break  # a file may end after any layer
+    for name, key in _keys_of(arch, state).items():
+        weight, bias = state[f"{key}.weight"], state[f"{key}.bias"]
         if weight.dim() != 4 or weight.shape[1:] != (in_channels, 3, 3) or bias.shape != weight.shape[:1]:
             raise WeightsError(
-                f"features.{index} has the shape {tuple(weight.shape)}, but {name} of {arch} needs "
+                f"{key} has the shape {tuple(weight.shape)}, but {name} of {arch} needs "
                 f"(C, {in_channels}, 3, 3); these weights belong to another network."
             )
         conv = nn.Conv2d(in_channels, weight.shape[0], 3, padding=1)
-        conv.weight.data, conv.bias.data = weight.float(), bias.float()  # type: ignore[union-attr]
+        if name == "conv1_1" and channel_order == "bgr":
+            weight = weight.flip(1)
+        conv.weight.data, conv.bias.data = weight.float().clone(), bias.float().clone()  # type: ignore[union-attr]
         convs[name], in_channels = conv, weight.shape[0]
-    if not convs:
-        raise WeightsError("the weights have no 'features.0.weight'; use torchvision's key names for a VGG.")
     return convs
+
+
+def _keys_of(arch: str, state: StateDict) -> dict[str, str]:
+    """Return the key of each convolution in a state dict, without ".weight", as far as the weights reach.
+
+    Which layers have weights tells VGG-16 from VGG-19, unless the weights end before conv3_4.
+    """
+    tensors = [str(key) for key, value in state.items() if isinstance(value, Tensor)]
+    prefix = "convs." if any(key.startswith("convs.") for key in tensors) else "features."
+    found = {key.removesuffix(".bias") for key in tensors if key.startswith(prefix) and key.endswith(".bias")}
+    if not found:
+        raise WeightsError("the weights have no 'features.0.weight'; use torchvision's key names for a VGG.")
+    fitting = {}
+    for known in BLOCKS:
+        convs = [(index, name) for index, name in enumerate(layer_names(known)) if name.startswith("conv")]
+        keys = {name: f"{prefix}{name if prefix == 'convs.' else index}" for index, name in convs[: len(found)]}
+        if found == set(keys.values()) and all(f"{key}.weight" in tensors for key in found):
+            fitting[known] = keys
+    if arch not in fitting:
+        owner = f"a {next(iter(fitting))}" if fitting else "another network"
+        raise WeightsError(f"these weights are of {owner}, not of a {arch}; choose the arch that they belong to.")
+    return fitting[arch]

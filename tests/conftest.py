@@ -1,4 +1,4 @@
-"""What the tests share: small random networks, small pictures, and the default reaction to Ctrl-C."""
+"""What the tests share: one thread each, small random networks and pictures, and the default reaction to Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
-
-from nstlib.pretrained import random_state
 
 os.environ.setdefault("NST_PROFILE", "smoke")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # make test runs a process per core; for the tests' processes, too
+
+import torch  # noqa: E402
+
+from nstlib.pretrained import random_state  # noqa: E402
+
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # something may have imported torch before
 ROOT = Path(__file__).resolve().parent.parent
 
 NARROW = (4, 5, 6, 7, 8)

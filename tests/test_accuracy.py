@@ -1,4 +1,4 @@
-"""The accuracy of bfloat16, on machines where it is the default, compared with float32."""
+"""The accuracy of bfloat16 compared with float32; where the processor only emulates it, at small sizes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ from nstlib.data import gallery
 from nstlib.pretrained import Weights, random_state
 from nstlib.runtime import has_bfloat16
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not has_bfloat16(torch.device("cpu")), reason="float32 is the default here, so there is nothing to compare"
-    ),
-]
+pytestmark = pytest.mark.slow
+NATIVE = has_bfloat16(torch.device("cpu"))
+needs_bfloat16 = pytest.mark.skipif(not NATIVE, reason="float32 is the default here, so there is nothing to compare")
 
 PAIRS = [("chelsea", "waves"), ("astronaut", "cubist"), ("coffee", "stained_glass"), ("rocket", "nocturne")]
 
@@ -50,36 +47,43 @@ def cosine_similarities(weights: Weights, size: int, float32_until: str | None =
     return similarities
 
 
+@needs_bfloat16
 def test_gradient_of_a_full_width_vgg_agrees_with_float32():
     assert min(cosine_similarities(random_state(), 112)) >= 0.999
 
 
+@needs_bfloat16
 def test_gradient_of_the_compact_extractor_agrees_with_float32():
     assert min(cosine_similarities("compact", 128)) >= 0.999
 
 
+@needs_bfloat16
 def test_gradient_differs_when_only_the_first_layer_is_float32():
     """Rounding decides whether ReLUs near zero are open; the tests above must be able to detect that."""
     assert min(cosine_similarities("compact", 128, float32_until="conv1_1")) < 0.999
 
 
 def test_final_losses_agree_with_float32():
-    """Ten pairs and seeds; the losses of both results are computed in float32."""
+    """Several pairs and seeds; the losses of both results are computed in float32.
+
+    L-BFGS amplifies every rounding, so that single runs differ; the median over few short runs has a wider tolerance.
+    """
+    side, steps, count, tolerance = (96, 40, 10, 0.02) if NATIVE else (48, 20, 6, 0.05)
     preset = get_preset("course")
     networks = {
         precision: VGGFeatures(weights="compact", pooling=preset.pooling, precision=precision)
-        for precision in ("auto", "float32")
+        for precision in ("bfloat16", "float32")
     }
     ratios = []
-    pairs = list(product(("chelsea", "astronaut", "coffee"), ("waves", "cubist", "hatching", "golden")))[:10]
+    pairs = list(product(("chelsea", "astronaut", "coffee"), ("waves", "cubist", "hatching", "golden")))[:count]
     for seed, (content, style) in enumerate(pairs):
-        content, style = gallery.content(content, 96), gallery.style(style, 96)
+        content, style = gallery.content(content, side), gallery.style(style, side)
         objective = Objective(preset, networks["float32"], content, style)
         final = {}
         for precision, network in networks.items():
-            result = transfer(content, style, preset, features=network, init="content+noise", seed=seed, steps=40)
+            result = transfer(content, style, preset, features=network, init="content+noise", seed=seed, steps=steps)
             with torch.no_grad():
                 final[precision] = objective(result.image).item()
-        ratios.append(final["auto"] / final["float32"])
-    assert abs(median(ratios) - 1) <= 0.02, ratios
-    assert max(ratios) <= 1.1, ratios
+        ratios.append(final["bfloat16"] / final["float32"])
+    assert abs(median(ratios) - 1) <= tolerance, ratios
+    assert max(ratios) <= 1.1 + tolerance, ratios

@@ -72,7 +72,7 @@ def test_equal_names_are_numbered_and_no_input_is_overwritten(network, folder, t
     assert main(["stylize", str(first), str(second), "-o", str(tmp_path / "o"), *words]) == 0
     assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["a.jpg", "a_2.jpg"]
     before = first.read_bytes()
-    assert main(["stylize", str(first), "-o", str(folder), *words]) == 1
+    assert main(["stylize", str(first), "-o", str(folder), *words]) == 2  # none was painted
     assert "would be overwritten" in capsys.readouterr().err
     assert first.read_bytes() == before
 
@@ -84,7 +84,7 @@ def test_equal_names_are_numbered_and_no_input_is_overwritten(network, folder, t
         (["--model", "{net}", "--style", "pink"], "holds no style 'pink'; it holds red, green, blue"),
         (["--model", "{net}", "--style", "red=much"], "'much' is not a number"),
         (["--model", "{net}", "--style", "red=-1,blue=2"], "must not be negative"),
-        (["--model", "{net}", "--size", "3"], "--size must be at least"),
+        (["--model", "{net}", "--size", "3"], "--size must be a whole number"),
         (["--model", "missing.safetensors"], "does not exist"),
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 from nstlib import bootstrap
 
@@ -48,8 +49,8 @@ def environment(name: str) -> tuple[dict[str, Requirement], list[str]]:
     return found, pip
 
 
-def pins() -> dict[str, Requirement]:
-    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+def pins(name: str = "constraints.txt") -> dict[str, Requirement]:
+    text = (ROOT / name).read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     return {requirement.name: requirement for requirement in map(Requirement, lines)}
 
@@ -63,8 +64,22 @@ def test_constraints_pin_every_direct_dependency_once_and_within_its_range():
         assert spec.version in required[name].specifier, f"{pin} is outside {required[name]}"
 
 
-def test_constraints_name_no_registry():
-    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+def test_oldest_constraints_pin_every_lower_bound():
+    """CI runs the unit tests with these versions, so that the lower bounds are known to hold."""
+    required = requirements("course", "dev", "onnx")
+    oldest = pins("constraints-oldest.txt")
+    assert set(oldest) == set(required)
+    for name, pin in oldest.items():
+        (spec,) = pin.specifier
+        (bound,) = (s.version for s in required[name].specifier if s.operator == ">=")
+        assert Version(spec.version) == Version(bound), f"{pin} is not the lower bound of {required[name]}"
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
+    assert [str(Requirement(line)) for line in build] == [str(required["setuptools"])]
+
+
+@pytest.mark.parametrize("name", ["constraints.txt", "constraints-oldest.txt"])
+def test_constraints_name_no_registry(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
     assert "://" not in text
     assert "index" not in text
 

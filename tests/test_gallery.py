@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,6 +134,45 @@ def test_a_painting_is_read_from_the_cache(tmp_path, monkeypatch, photo):
     assert url.endswith(".jpg")
     assert known_hash.startswith("sha256:")
     assert path == str(tmp_path / "cache")
+
+
+def download(data: bytes):
+    """Return what pooch downloads with, which writes these bytes."""
+
+    def write(url, output_file, pooch):
+        if hasattr(output_file, "write"):
+            output_file.write(data)
+        else:
+            Path(output_file).write_bytes(data)
+
+    return lambda *_, **__: write
+
+
+def test_damaged_downloads_are_not_kept_and_damaged_files_are_replaced(tmp_path, styles, monkeypatch, photo):
+    """Pooch itself runs; only the connection is replaced."""
+    whole = save(photo, tmp_path / "whole.jpg").read_bytes()
+    painting = replace(gallery.PAINTINGS["shipwreck"], sha256=hashlib.sha256(whole).hexdigest())
+    monkeypatch.setitem(gallery.PAINTINGS, "shipwreck", painting)
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("NST_CACHE", str(cache))
+    monkeypatch.setattr(pooch.core, "choose_downloader", download(whole[:900]))
+    with pytest.raises(GalleryError, match="has changed"):
+        gallery.painting("shipwreck")
+    assert list(cache.iterdir()) == []
+    (cache / "shipwreck.jpg").write_bytes(whole[:900])
+    monkeypatch.setattr(pooch.core, "choose_downloader", download(whole))
+    assert gallery.painting("shipwreck").shape == (1, 3, 48, 64)
+    assert (cache / "shipwreck.jpg").read_bytes() == whole
+    monkeypatch.setattr(pooch.core, "choose_downloader", None)  # from now on it is read from the cache
+    assert gallery.painting("shipwreck").shape == (1, 3, 48, 64)
+
+
+def test_a_folder_of_styles_that_cannot_be_read(monkeypatch, styles):
+    def deny(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", deny)
+    assert gallery.style_names() == []
 
 
 def test_unknown_painting_and_no_pooch(monkeypatch):

@@ -84,6 +84,16 @@ def test_total_variation(power):
     assert torch.allclose(total_variation(x, power, "mean"), down / 45 + right / 48)
 
 
+@pytest.mark.parametrize("shapes", [((3, 4, 4), (2, 4, 4)), ((1, 4, 4), (1, 5, 5)), ((1, 4, 4), (1, 1, 4))])
+def test_errors_for_targets_of_another_shape(shapes):
+    """Broadcasting would otherwise compare what does not belong together."""
+    found, target = (torch.rand(shape) for shape in shapes)
+    with pytest.raises(SettingError, match="does not fit"):
+        style_loss(found, target)
+    with pytest.raises(SettingError, match="does not fit"):
+        content_loss(found[..., None], target[..., None])
+
+
 def test_errors_for_unknown_settings():
     f = torch.rand(1, 2, 3, 3)
     for call in (
@@ -91,6 +101,7 @@ def test_errors_for_unknown_settings():
         lambda: content_loss(f, f, "average"),
         lambda: gram_matrix(f[0, 0]),
         lambda: total_variation(f, 2, "relative"),
+        lambda: total_variation(f[0]),
     ):
         with pytest.raises(SettingError):
             call()

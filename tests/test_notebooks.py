@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import build_notebooks as builder  # noqa: E402
 import stamp_address  # noqa: E402
 from lessons import Lesson, SourceError, find_lessons, header, make_copy, split_exercise  # noqa: E402
-from setup_cell import badges, read_address, setup_cell  # noqa: E402
+from setup_cell import NO_LINKS, UNSTAMPED, links, links_cell, read_address, setup_cell  # noqa: E402
 
 ADDRESS = "https://github.com/someone/a-course"
 
@@ -35,17 +35,23 @@ SOURCE = '''\
 # *Time*: 1 minute; less on a GPU.
 
 # %%
-import os, sys
+import base64, io, os, sys
 import ipywidgets
 import matplotlib.pyplot as plt
 from IPython.display import display
 from PIL import Image
 widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}}
+buffer = io.BytesIO()
+Image.new("RGB", (8, 8)).save(buffer, "JPEG")
+STILL = base64.b64encode(buffer.getvalue()).decode()
 display({**widget, "text/plain": "a bar"}, raw=True)
 display({**widget, "text/plain": " 0%|    | 0/3 [00:00<?]"}, raw=True)
-display(Image.new("RGBA", (4, 4)))
-plt.plot([1, 2])
-plt.show()
+display({**widget, "text/plain": "a slider", "image/jpeg": STILL}, raw=True, metadata={"image/jpeg": {"alt": "a"}})
+display(Image.new("RGBA", (4, 4)), metadata={"image/png": {"alt": "nothing"}})
+figure, ax = plt.subplots()
+ax.plot([1, 2])
+display(figure, metadata={"image/jpeg": {"alt": "a line"}})
+plt.close()
 ipywidgets.interact(lambda x: print(x), x=(0, 3))
 print(os.environ["NST_PROFILE"], object())
 print("100%|####| 3/3 [00:01<00:00]", file=sys.stderr)
@@ -112,6 +118,10 @@ def built(tmp_path_factory: pytest.TempPathFactory, course: Path) -> Path:
 def folder(built: Path, tmp_path: Path) -> Path:
     """A copy of the built folder, which a test may change."""
     return shutil.copytree(built, tmp_path / "notebooks")
+
+
+def picture(mime: str, **metadata: str) -> NotebookNode:
+    return nbformat.v4.new_output("display_data", {mime: "x"}, metadata={mime: metadata})
 
 
 def only_lesson(folder: Path) -> Lesson:
@@ -189,21 +199,30 @@ def test_error_for_a_solution_without_the_exercise_tag(folder: Path):
 
 
 @pytest.mark.slow
-def test_badges_and_set_up_come_first_and_ids_are_stable(folder: Path):
+def test_links_and_set_up_come_first_and_ids_are_stable(folder: Path):
     first, again = (make_copy(only_lesson(folder), "solved", ADDRESS) for _ in range(2))
     assert first == again
     assert len({cell.id for cell in first.cells}) == len(first.cells)
-    assert first.cells[0].source == badges(ADDRESS, "notebooks/solved/00_twice.ipynb")
+    assert first.cells[0].source == links_cell(ADDRESS, "notebooks/solved/00_twice.ipynb")
     assert first.cells[1].source.startswith("# 00 · Twice")
     assert first.cells[2].source == setup_cell(ADDRESS)
 
 
-def test_badges_link_to_the_notebook():
-    text = badges(ADDRESS, "notebooks/00_x.ipynb")
+def test_links_open_the_notebook_and_are_text():
+    text = links_cell(ADDRESS, "notebooks/00_x.ipynb")
     assert "(https://colab.research.google.com/github/someone/a-course/blob/main/notebooks/00_x.ipynb)" in text
     source = "https://github.com/someone/a-course/blob/main/notebooks/00_x.ipynb"
     assert f"(https://kaggle.com/kernels/welcome?src={source})" in text
     assert "(https://mybinder.org/v2/gh/someone/a-course/main?labpath=notebooks/00_x.ipynb)" in text
+    assert "![" not in text  # a picture would be fetched whenever the notebook is opened
+
+
+def test_an_unstamped_notebook_has_no_links_but_says_what_to_do():
+    assert links_cell(UNSTAMPED, "notebooks/00_x.ipynb") == NO_LINKS
+    assert "://" not in NO_LINKS
+    assert "tools/stamp_address.py" in NO_LINKS
+    with pytest.raises(ValueError, match="cannot be opened"):
+        links(UNSTAMPED, "notebooks/00_x.ipynb")
 
 
 # --- an executed notebook ---------------------------------------------------------------------------
@@ -217,16 +236,19 @@ def test_a_built_lesson_has_no_problems(folder: Path):
 @pytest.mark.slow
 def test_outputs_are_small_and_reproducible(folder: Path):
     notebook = nbformat.read(only_lesson(folder).notebook("student"), as_version=4)
-    outputs = next(cell.outputs for cell in notebook.cells if "plt.plot" in cell.source)
+    cell = next(cell for cell in notebook.cells if "plt.subplots" in cell.source)
+    outputs = cell.outputs
     kinds = {kind for output in outputs for kind in output.get("data", {})}
     assert kinds == {"text/plain", "image/jpeg"}
     pictures = [output.data["image/jpeg"] for output in outputs if "image/jpeg" in output.get("data", {})]
-    assert len(pictures) == 2
+    assert len(pictures) == 3
+    alts = [output.metadata["image/jpeg"]["alt"] for output in outputs if "image/jpeg" in output.get("data", {})]
+    assert alts == ["a", "nothing", "a line"]
     for picture in pictures:
         assert Image.open(io.BytesIO(base64.b64decode(picture))).format == "JPEG"
-    text = builder.outputs_text(next(cell for cell in notebook.cells if "plt.plot" in cell.source))
+    text = builder.outputs_text(cell)
     assert "cpu <object object>" in text
-    assert text.count(builder.LIVE) == 2
+    assert text.count(builder.LIVE) == 3
     assert "a bar" not in text
     assert "%|" not in text
     assert "widgets" not in notebook.metadata
@@ -261,10 +283,8 @@ def test_unchanged_notebooks_are_not_built_again(folder: Path, capsys: pytest.Ca
             lambda n: n.cells[3].update(outputs=[nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])]),
             "cell 4: has an error in its output",
         ),
-        (
-            lambda n: n.cells[3].update(outputs=[nbformat.v4.new_output("display_data", {"image/png": "x"})]),
-            "cell 4: holds a PNG",
-        ),
+        (lambda n: n.cells[3].update(outputs=[picture("image/png", alt="a cat")]), "cell 4: holds a PNG"),
+        (lambda n: n.cells[3].update(outputs=[picture("image/jpeg")]), "cell 4: has a picture without a text"),
         (
             lambda n: n.cells[3].update(outputs=[nbformat.v4.new_output("stream", text="x" * 1_500_001)]),
             "1.50 MB, more than the 1.5 MB",
@@ -392,7 +412,30 @@ def test_lesson_table_has_a_row_for_each_lesson(repository: Path):
     rows = stamp_address.lesson_table(repository / "notebooks", ADDRESS).splitlines()
     assert len(rows) == 3
     link = "[Twice \\| one](notebooks/00_twice.ipynb) ([solved](notebooks/solved/00_twice.ipynb))"
-    assert rows[2].startswith(f"| 00 | {link} | What is twice one? | 1 minute | [![Open in Colab](")
+    assert rows[2].startswith(f"| 00 | {link} | What is twice one? | 1 minute | [Colab](https://colab.")
+
+
+@pytest.mark.slow
+def test_stamping_and_unstamping_are_idempotent(repository: Path):
+    def texts() -> dict[str, str]:
+        files = [path for path in repository.rglob("*.*") if path.is_file()]
+        return {str(path): path.read_text(encoding="utf-8") for path in files}
+
+    def stamped(*address: str) -> dict[str, str]:
+        assert stamp_address.main(["--root", str(repository), *address]) == 0
+        return texts()
+
+    (repository / "CITATION.cff").write_text(f"repository-code: {ADDRESS}\n", encoding="utf-8")
+    first = stamped(ADDRESS)
+    assert stamped() == stamped(ADDRESS) == first
+    without = stamped(UNSTAMPED)
+    assert stamped() == stamped(UNSTAMPED) == without
+    assert "someone" not in "".join(without.values())
+    assert builder.check(repository / "notebooks", UNSTAMPED) == []
+    readme = without[str(repository / "README.md")]
+    assert NO_LINKS in readme
+    assert "mybinder" not in readme
+    assert stamped(ADDRESS) == first
 
 
 @pytest.mark.slow

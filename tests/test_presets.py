@@ -5,12 +5,15 @@ The formulas share no code with the library: they have their own forward pass, G
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import narrow_state
 
 from nstlib import PRESETS, Objective, SettingError, VGGFeatures, get_preset
+from nstlib.initialization import make_init
 
 INDEX = {
     "conv1_1": 0,
@@ -108,7 +111,7 @@ def gordicaleksa(state, x, c, s):
 
 
 def neural_style_pt(state, x, c, s):
-    x, c, s = (t * 256 - CAFFE for t in (x, c, s))
+    x, c, s = (t * 255 - CAFFE for t in (x, c, s))
     fx, fc, fs = (activations(state, t, True, False) for t in (x, c, s))
     total = 5 * F.mse_loss(fx["conv4_2"], fc["conv4_2"])
     for n in STYLE_LAYERS:
@@ -176,3 +179,55 @@ def test_errors_for_unknown_presets_and_fields():
         get_preset("gatys")
     with pytest.raises(SettingError, match="no field"):
         get_preset("course").replace(contentweight=3)
+    with pytest.raises(SettingError, match="unknown"):
+        get_preset(["course"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"content_weight": float("nan")}, "content weight must be a number >= 0, not nan"),
+        ({"style_weight": "much"}, "style weight must be a number"),
+        ({"tv_weight": -1}, "tv weight"),
+        ({"style_weight": torch.tensor([1.0, -2.0])}, "style weight"),
+        ({"content_layers": {"relu4_2": math.inf}}, "the weight of relu4_2"),
+        ({"style_layers": [1, 2]}, "layers are names"),
+        ({"style_layers": 5}, "layers are names"),
+        ({"learning_rate": 0}, "learning rate must be a number > 0"),
+        ({"steps": 0}, "steps must be a whole number, at least 1"),
+        ({"steps": 10**19}, "at most 1000000000"),
+        ({"steps": True}, "steps"),
+        ({"history": 2.5}, "history"),
+        ({"optimizer": "sgd"}, "optimizer 'sgd' is unknown; use one of lbfgs"),
+        ({"pooling": ["max"]}, "pooling"),
+        ({"preprocessing": "caffe256"}, "preprocessing"),
+        ({"gram_divisor": "wh"}, "gram_divisor"),
+        ({"arch": "vgg13"}, "vgg13"),
+    ],
+)
+def test_presets_are_checked_when_they_are_made(changes, words):
+    with pytest.raises(SettingError, match=words):
+        get_preset("course").replace(**changes)
+
+
+def test_layers_may_be_named_without_weights():
+    """Names alone share a weight of 1 equally; weights may be tensors with one number for each picture."""
+    preset = get_preset("course").replace(content_layers="relu2_1", style_layers=["relu1_1", "relu2_1"])
+    assert preset.content_layers == {"relu2_1": 1.0}
+    assert preset.style_layers == {"relu1_1": 0.5, "relu2_1": 0.5}
+    weights = torch.tensor([1.0, 0.0])
+    assert get_preset("course").replace(content_layers={"relu2_1": weights}).content_layers["relu2_1"] is weights
+
+
+def test_first_picture_of_neural_style_pt_is_black_before_the_mean_is_added():
+    """It starts near zero on the scale of the Caffe weights: the mean color once the preprocessing is undone."""
+    preset = get_preset("neural_style_pt")
+    picture = make_init(preset.init, None, (2, 3, 4, 5))
+    assert preset.preprocessing == "caffe255"
+    assert (picture * 255 - CAFFE).abs().max() < 1e-4
+
+
+def test_settings_that_follow_the_original_code():
+    assert get_preset("gatys_pytorch").history == 100  # torch's L-BFGS without arguments
+    assert get_preset("pytorch_examples").arch == "vgg16"
+    assert all(preset.arch == "vgg19" for name, preset in PRESETS.items() if name != "pytorch_examples")

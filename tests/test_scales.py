@@ -34,6 +34,9 @@ def test_sizes_and_steps_of_the_scales():
         ([40, 30], "rising"),
         ([30, 80], "below 64"),
         ([30, 30], "rising"),
+        (10**9, "at most 20"),
+        ("2", "whole number"),
+        ([1.5], "whole number"),
     ],
 )
 def test_errors_for_invalid_scales(network, photo, painting, scales, words):
@@ -57,6 +60,7 @@ def test_records_of_all_scales_form_one_sequence(network, photo, painting):
     scales = json.loads(json.dumps(result.report()))["settings"]["scales"]
     assert [s["size"] for s in scales] == [[32, 24], [64, 48]]
     assert [s["steps"] for s in scales] == [10, 4]
+    assert [s["learning_rate"] for s in scales] == [1.0, 1.0]
 
 
 @pytest.mark.slow
@@ -97,6 +101,7 @@ def test_tiled_and_untiled_results_agree(network, photo, painting):
     options = {"features": network, "steps": 10, "scales": 2}
     tiled = transfer(large, painting, tile=64, **options)
     assert [(s["tiled"], s["optimizer"]) for s in tiled.settings["scales"]] == [(False, "lbfgs"), (True, "adam")]
+    assert (tiled.settings["optimizer"], tiled.settings["learning_rate"]) == ("adam", 0.02)  # of the last scale
     options |= {"scales": 1, "optimizer": "sign"}
     whole, tiled = transfer(large, painting, **options), transfer(large, painting, tile=64, **options)
     assert [s["tiled"] for s in tiled.settings["scales"]] == [True]
@@ -106,7 +111,7 @@ def test_tiled_and_untiled_results_agree(network, photo, painting):
     assert (whole.image - tiled.image).abs().mean() < 1e-3
 
 
-@pytest.mark.parametrize("tile", [0, 63, -512])
+@pytest.mark.parametrize("tile", [0, 63, -512, 64.5, "64"])
 def test_errors_for_invalid_tiles(network, photo, painting, tile):
     with pytest.raises(SettingError, match="at least 64"):
         transfer(photo, painting, features=network, tile=tile)

@@ -5,19 +5,26 @@ from __future__ import annotations
 import ast
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
 import textwrap
 import zipfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-from setup_cell import read_address, setup_cell  # noqa: E402
+from setup_cell import UNSTAMPED, check_address, read_address, setup_cell  # noqa: E402
 
 from nstlib import bootstrap  # noqa: E402
 
@@ -28,6 +35,7 @@ WIDGETS = "7.7.5"  # really installed, because it is small; Colab has 7.7
 MISSING = {"PIL", "safetensors", "tqdm", "pycocotools", "pooch"}
 """Modules that the simulated platform lacks, so that the set-up cell has something to install."""
 
+ADDRESS = "https://github.com/someone/a-course"
 HOSTS = ("COLAB_RELEASE_TAG", "KAGGLE_KERNEL_RUN_TYPE", "NST_PLATFORM", "NST_REPOSITORY", "PYTHONPATH", "NST_PROFILE")
 
 
@@ -192,14 +200,15 @@ def test_local_set_up_starts_no_process(monkeypatch: pytest.MonkeyPatch):
     assert sys.path == path
 
 
-@pytest.mark.parametrize("variable", ["COLAB_RELEASE_TAG", "KAGGLE_KERNEL_RUN_TYPE", "NST_PLATFORM"])
-def test_hosted_set_up_clones_the_repository_once(variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+@pytest.fixture
+def hosted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[list[list[str]], list[str]]:
+    """The commands and the files that the set-up cell would run on a hosted platform; nothing is really run."""
     from nstlib import course
 
-    commands, prepared = [], []
+    commands: list[list[str]] = []
+    prepared: list[str] = []
     for name in HOSTS:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv(variable, "yes")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(course, "setup", lambda: None)
 
@@ -209,14 +218,64 @@ def test_hosted_set_up_clones_the_repository_once(variable: str, monkeypatch: py
 
     monkeypatch.setattr("subprocess.run", clone)
     monkeypatch.setattr("runpy.run_path", lambda path: {"prepare": lambda: prepared.append(path)})
+    return commands, prepared
+
+
+@pytest.mark.parametrize("variable", ["COLAB_RELEASE_TAG", "KAGGLE_KERNEL_RUN_TYPE", "NST_PLATFORM"])
+def test_hosted_set_up_clones_the_repository_once(variable: str, monkeypatch: pytest.MonkeyPatch, hosted):
+    commands, prepared = hosted
+    monkeypatch.setenv(variable, "yes")
     for _ in range(2):
-        exec(setup_cell(read_address()), {})
-    assert commands == [["git", "clone", "--quiet", "--depth", "1", read_address(), "nst-course"]]
+        exec(setup_cell(ADDRESS), {})
+    assert commands == [["git", "clone", "--quiet", "--depth", "1", ADDRESS, "nst-course"]]
     assert len(prepared) == 2
 
 
+def test_an_unstamped_set_up_cell_fetches_nothing_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch, hosted):
+    commands, prepared = hosted
+    monkeypatch.setenv("NST_PLATFORM", "colab")
+    with pytest.raises(RuntimeError, match=r"no public address yet; .* tools/stamp_address.py"):
+        exec(setup_cell(UNSTAMPED), {})
+    assert (commands, prepared) == ([], [])
+    monkeypatch.setenv("NST_REPOSITORY", "file:///a/clone")
+    exec(setup_cell(UNSTAMPED), {})
+    assert commands[0][-2] == "file:///a/clone"
+
+
 def test_set_up_cell_is_short():
-    assert len(setup_cell(read_address()).splitlines()) <= 15
+    assert len(setup_cell(ADDRESS).splitlines()) <= 14
+    assert "invalid" not in setup_cell(ADDRESS)
+
+
+def test_the_unstamped_address_cannot_exist():
+    assert urlsplit(UNSTAMPED).hostname.endswith(".invalid")  # reserved by RFC 2606
+    check_address(UNSTAMPED)
+
+
+FETCHED_FROM = re.compile(
+    r"git clone[^\n]*?(https?://\S+)|git\+(https?://\S+)|colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)"
+    r"|mybinder\.org/v2/gh/([\w.-]+/[\w.-]+)|kernels/welcome\?src=(https?://github\.com/[\w.-]+/[\w.-]+)"
+    r'|NST_REPOSITORY\\?", \\?"(\w+://[^"\\]+)'
+)
+"""Addresses that code is run from: of clones, of packages, of notebooks opened elsewhere, of the set-up cell."""
+
+
+def test_code_is_fetched_from_no_other_address():
+    """Whoever registers a name that a file fetches code from could run code on the readers' machines."""
+    address = read_address()
+    shown = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "Makefile")]
+    for pattern in ("docs/*.md", "binder/*", "notebooks/**/*.ipynb", "notebooks/source/*.py", ".github/**/*.yml"):
+        shown += ROOT.glob(pattern)
+    found = {
+        next(filter(None, match.groups())).strip("`\"'")
+        for path in shown
+        for match in FETCHED_FROM.finditer(path.read_text(encoding="utf-8"))
+    }
+    assert address in found  # of the set-up cells
+    assert found <= {address, address.removeprefix("https://github.com/")}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(project["urls"].values()) == {address}
+    assert f"repository-code: {address}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 def test_bootstrap_imports_the_standard_library_only():

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from conftest import narrow_state
+from PIL import Image
 
 from nstlib import (
     ImageError,
     Objective,
     SettingError,
     VGGFeatures,
+    WeightsError,
     get_preset,
     reconstruct,
+    resize,
     synthesize,
     texture,
     transfer,
@@ -160,6 +164,50 @@ def test_loss_of_a_batch_is_the_sum_over_its_pictures(network, photo, painting):
     assert math.isclose(two.records[-1].total, 2 * one.records[-1].total, rel_tol=1e-2)
 
 
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_pictures_of_a_batch_come_out_as_from_single_runs(optimizer):
+    """Each has its own L-BFGS and its own best picture; in float64, so that rounding does not grow."""
+    features = VGGFeatures(weights=narrow_state(), pooling="avg", precision="float32").double()
+    generator = torch.Generator().manual_seed(0)
+    contents, styles, starts = (torch.rand(2, 3, 32, 48, generator=generator, dtype=torch.float64) for _ in range(3))
+    contents[1] *= 0.3  # pictures that take different ways
+    preset = get_preset("course")
+    options = {"steps": 20, "optimizer": optimizer}
+    both = synthesize(Objective(preset, features, contents, styles), starts, **options)
+    singles = [
+        synthesize(Objective(preset, features, *pair), start, **options)
+        for *pair, start in zip(contents[:, None], styles[:, None], starts[:, None])
+    ]
+    assert both.rollbacks == 0
+    assert (both.image - torch.cat([r.image for r in singles])).abs().max() < 1e-4
+    totals = [sum(r.records[i].total for r in singles) for i in range(20)]
+    assert torch.allclose(torch.tensor([r.total for r in both.records]), torch.tensor(totals), rtol=1e-4)
+    one = transfer(contents.float(), styles.float(), features=features, **options).image[1:]
+    other = transfer(contents[1:].float(), styles[1:].float(), features=features, **options).image
+    assert (one - other).abs().max() < 1e-3
+
+
+def test_each_picture_of_a_batch_keeps_its_own_best():
+    class Wave:
+        """Two losses of which one falls while the other rises."""
+
+        calls = 0
+
+        def terms(self, images):
+            self.calls += 1
+            value = images.mean((1, 2, 3)) * torch.tensor([1.0, -1.0]) + 2 + self.calls * torch.tensor([-0.1, 0.1])
+            return Terms({"wave": value}, {}, torch.zeros_like(value))
+
+        def weighted_terms(self, terms):
+            return torch.stack([terms.content["wave"], terms.tv, terms.tv])
+
+    pictures = []
+    result = synthesize(
+        Wave(), torch.full((2, 3, 4, 4), 0.5), steps=5, optimizer="sign", callback=lambda r: pictures.append(r.image)
+    )
+    assert torch.equal(result.image, torch.stack([pictures[-1][0], pictures[0][1]]))
+
+
 def test_initial_pictures(photo):
     shape = tuple(photo.shape)
     assert torch.equal(make_init("content", photo, shape), photo)
@@ -182,6 +230,14 @@ def test_initial_pictures(photo):
         ({"content_weight": -1.0}, "content weight"),
         ({"style_weight": float("nan")}, "style weight"),
         ({"preset": "nothing"}, "nothing"),
+        ({"learning_rate": -0.1, "optimizer": "adam"}, "learning rate must be a number > 0"),
+        ({"learning_rate": float("nan"), "optimizer": "sign"}, "learning rate"),
+        ({"history": 0}, "history"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 1.5}, "seed"),
+        ({"style_size": 0}, "style_size"),
+        ({"style_size": "64"}, "style_size"),
+        ({"init": "photo.jpg"}, "init 'photo.jpg' is unknown"),
     ],
 )
 def test_errors_for_settings(network, photo, painting, changes, words):
@@ -192,10 +248,78 @@ def test_errors_for_settings(network, photo, painting, changes, words):
 def test_errors_for_pictures(network, photo):
     with pytest.raises(ImageError, match="not finite"):
         transfer(photo, torch.full_like(photo, float("nan")), features=network, steps=1)
-    with pytest.raises(ImageError, match="shape"):
-        transfer(photo[0], photo, features=network, steps=1)
     with pytest.raises(ImageError, match="at least 16"):
         transfer(photo[..., :10], photo, features=network, steps=1)
+
+
+def use_as_content(picture, photo, network):
+    return transfer(picture, photo, features=network, steps=1)
+
+
+def use_as_style(picture, photo, network):
+    return transfer(photo, picture, features=network, steps=1)
+
+
+def use_as_start(picture, photo, network):
+    return transfer(photo, photo, features=network, steps=1, init=picture)
+
+
+def use_in_synthesize(picture, photo, network):
+    return synthesize(Objective(get_preset("course"), network, photo, photo), picture, steps=1)
+
+
+USES = {
+    "content": use_as_content,
+    "style": use_as_style,
+    "start": use_as_start,
+    "synthesize": use_in_synthesize,
+    "texture": lambda picture, photo, network: texture(picture, features=network, steps=1),
+    "reconstruct": lambda picture, photo, network: reconstruct(picture, "relu1_1", features=network, steps=1),
+    "objective, content": lambda picture, photo, network: Objective(get_preset("course"), network, content=picture),
+    "objective, style": lambda picture, photo, network: Objective(get_preset("course"), network, style=picture),
+}
+"""Everything that takes a picture."""
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x: 255 * x, "255"),
+        (lambda x: (1000 * x).int(), "dtype"),
+        (lambda x: x.where(x > 0.1, float("nan")), "not finite"),
+        (lambda x: x[:, :1], "shape"),
+        (lambda x: 7, "type int"),
+    ],
+)
+def test_pictures_are_checked_wherever_one_is_given(network, photo, use, change, words):
+    with pytest.raises(ImageError, match=words):
+        USES[use](change(photo), photo, network)
+
+
+def test_arrays_and_pil_images_are_pictures(network, photo, painting):
+    """Also 8-bit tensors and pictures without a batch dimension."""
+    array, other = ((p[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8) for p in (photo, painting))
+    as_tensors = [torch.from_numpy(a).permute(2, 0, 1)[None].float() / 255 for a in (array, other)]
+    expected = transfer(*as_tensors, features=network, steps=2, init=as_tensors[1]).image
+    for kind in (lambda a: a, Image.fromarray, lambda a: torch.from_numpy(a).permute(2, 0, 1)):
+        result = transfer(kind(array), kind(other), features=network, steps=2, init=kind(other))
+        assert torch.equal(result.image, expected)
+
+
+def test_noise_outside_the_range_may_be_a_start(network, photo):
+    """The PyTorch tutorial starts from Gaussian noise; it is clamped."""
+    noise = torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
+    one, two = (
+        reconstruct(photo, "relu1_1", features=network, steps=2, init=n).image for n in (noise, noise.clamp(0, 1))
+    )
+    assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("size", [(0, 32), (32,), 32, (32, 32.5), (10**6, 10**6), ("a", 3)])
+def test_errors_for_the_size_of_a_texture(network, painting, size):
+    with pytest.raises(SettingError):
+        texture(painting, size, features=network, steps=1)
 
 
 def test_other_presets_reduce_the_loss_with_random_weights(photo, painting):
@@ -228,9 +352,49 @@ def test_settings_are_those_of_the_network_that_ran(network, photo, painting):
     assert settings["arch"] == "vgg19"
 
 
+def test_the_total_variation_is_on_the_scale_of_the_network_that_ran(network, photo, painting):
+    """What ran is what the settings say: a preset with the settings' fields gives the same losses."""
+    result = transfer(photo, painting, "gordicaleksa", features=network, steps=1, init="noise")
+    preset = get_preset("gordicaleksa").replace(preprocessing=result.settings["preprocessing"])
+    objective = Objective(preset, network, photo, resize(painting, 64))
+    start = make_init("noise", photo, tuple(photo.shape))
+    assert math.isclose(
+        result.records[0].tv_total, objective.weighted_terms(objective.terms(start))[2].item(), rel_tol=1e-4
+    )
+
+
+def test_settings_are_plain_data_of_what_ran(network, photo, painting):
+    settings = transfer(
+        photo, painting, features=network, steps=np.int64(1), seed=np.int64(3), content_layers=["relu1_1", "relu2_1"]
+    ).settings
+    assert json.loads(json.dumps(settings)) == settings
+    assert settings["learning_rate"] == settings["scales"][0]["learning_rate"] == 1.0
+    assert settings["content_layers"] == {"relu1_1": 0.5, "relu2_1": 0.5}
+    assert (settings["style_size"], settings["tile"], settings["guard"], settings["seed"]) == (64, None, True, 3)
+    settings = transfer(photo, painting, features=network, steps=1, optimizer="adam").settings
+    assert settings["learning_rate"] == 0.02
+    settings = transfer(photo, painting, features=network, steps=1, optimizer="adam", learning_rate=0.1).settings
+    assert settings["learning_rate"] == 0.1
+
+
+def test_the_preset_decides_the_architecture(photo, painting):
+    preset = get_preset("pytorch_examples")
+    settings = transfer(photo, painting, preset, weights=narrow_state("vgg16"), steps=1).settings
+    assert (settings["arch"], settings["optimizer"]) == ("vgg16", "adam")
+    with pytest.raises(WeightsError, match="replace"):
+        transfer(photo, painting, preset, weights="compact", steps=1)
+    network = VGGFeatures(weights=narrow_state())
+    assert transfer(photo, painting, preset, features=network, steps=1).settings["arch"] == "vgg19"
+    assert (
+        transfer(photo, painting, preset.replace(arch="vgg19"), weights="compact", steps=1).settings["arch"] == "vgg19"
+    )
+
+
 def test_first_pictures_and_batches_that_do_not_fit(network, photo, painting):
-    with pytest.raises(ImageError, match="first picture has the shape"):
-        transfer(photo, painting, features=network, init=photo[0])
+    with pytest.raises(ImageError, match="2 first pictures for 1"):
+        transfer(photo, painting, features=network, init=photo.repeat(2, 1, 1, 1))
+    with pytest.raises(ImageError, match="2 first pictures for 3"):
+        make_init(photo.repeat(2, 1, 1, 1), None, (3, 3, 48, 64))
     with pytest.raises(ImageError, match="2 styles for 3 pictures"):
         transfer(photo.repeat(3, 1, 1, 1), painting.repeat(2, 1, 1, 1), features=network)
 

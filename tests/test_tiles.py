@@ -42,7 +42,6 @@ def evaluate_both(preset, size, tile=64, content=True, batch=1, precision=torch.
         rescale=preset.rescale,
         precision="float32",
     ).to(precision)
-    features.dtype = precision
     tint = torch.tensor([1.0, 0.4, 0.1]).view(3, 1, 1)  # Gram matrices that differ from the content's by much
     targets = scene(*size, seed=1) if content else None, scene(150, 131, seed=2) * tint
     evaluations = []

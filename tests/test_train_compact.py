@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import ROOT
 from PIL import Image
 from safetensors import safe_open
@@ -16,6 +17,7 @@ from safetensors.torch import save_file
 
 from nstlib import VGGFeatures, layer_names
 from nstlib.pretrained import random_state
+from nstlib.runtime import pick_precision
 
 
 @pytest.fixture(scope="module")
@@ -39,32 +41,58 @@ def material(tmp_path_factory):
     return folder
 
 
-def run_tool(name: str, *words: object) -> str:
-    """Run a program of tools/ and return what it prints."""
-    done = subprocess.run(
-        [sys.executable, ROOT / "tools" / f"{name}.py", *map(str, words)], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+@pytest.fixture
+def run_tool(monkeypatch):
+    """A function that runs a program of tools/ in this process, with small pictures that are painted briefly."""
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    import train_compact
+
+    monkeypatch.setattr(train_compact, "CROP", 48)
+    monkeypatch.setattr(train_compact, "PAINTED_AT", (2, 4))
+    monkeypatch.setattr(train_compact, "keep_freed_memory", lambda: True)
+
+    def run(name: str, *words: object) -> None:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
+        importlib.import_module(name).main()
+
+    return run
 
 
 @pytest.mark.slow
-def test_train_resume_and_export(material, tmp_path):
+def test_train_resume_and_export(material, tmp_path, run_tool, capsys):
+    """On a processor without bfloat16, too, this takes seconds: the program computes in float32 there."""
     out = tmp_path / "work"
     data = ["--photos", material / "photos", "--labelled", material / "classes", "--out", out, "--views", 1]
     teacher = ["--teacher", material / "teacher.safetensors"]
-    run_tool("train_compact", *teacher, *data, "--stage", "features", "--minutes-features", 0.02)
+    run_tool("train_compact", *teacher, *data, "--stage", "features", "--minutes-features", 0.01)
     first = torch.load(out / "features.pt", weights_only=True)["step"]
-    run_tool("train_compact", *teacher, *data, "--stage", "features", "--minutes-features", 0.05, "--resume")
+    run_tool("train_compact", *teacher, *data, "--stage", "features", "--minutes-features", 0.02, "--resume")
     assert torch.load(out / "features.pt", weights_only=True)["step"] > first > 0
-    run_tool("train_compact", *teacher, *data, "--stage", "classes", "--minutes-classes", 0.05)
+    run_tool("train_compact", *teacher, *data, "--stage", "classes", "--minutes-classes", 0.01)
     written = tmp_path / "weights.safetensors"
     words = ["--photos", material / "photos", "--names", material / "names.tsv", "--out", written]
-    assert "MB" in run_tool("export_compact", out / "classes.pt", *words)
+    capsys.readouterr()
+    run_tool("export_compact", out / "classes.pt", *words)
+    assert "MB" in capsys.readouterr().out
     assert VGGFeatures(weights=written).available == layer_names("vgg19")
     with safe_open(written, framework="pt") as opened:
         assert json.loads(opened.metadata()["classes"]) == ["red", "blue"]
         assert opened.get_tensor("head.weight").shape == (2, 128)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_convolutions_are_in_bfloat16_only_where_that_is_fast(material, monkeypatch, dtype):
+    """Emulated bfloat16 took five minutes for the test above."""
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    import train_compact
+
+    assert pick_precision("auto", torch.device("cpu")) == train_compact.DTYPE
+    monkeypatch.setattr(train_compact, "DTYPE", dtype)
+    with train_compact.mixed_precision():
+        assert F.conv2d(torch.rand(1, 3, 8, 8), torch.rand(4, 3, 3, 3)).dtype == dtype
+    teacher = train_compact.load_teacher(material / "teacher.safetensors")
+    found = train_compact.teacher_activations(teacher, torch.rand(1, 3, 16, 16), "max")
+    assert {activations.dtype for activations in found.values()} == {dtype}
 
 
 def test_folding_normalisation_into_convolutions_keeps_the_outputs(monkeypatch):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT
-from torch import Tensor
+from small_training import make_pictures, same_bits, small_config, steps_in_checkpoint, weights
 
 from nstlib import ImageError, SettingError, TrainingConfig, TrainingError, TransformerNet, images, train
 from nstlib.feedforward.checkpoint import CHECKPOINT
@@ -29,57 +29,17 @@ ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Seven photos of several shapes and one style, all made from noise and stripes."""
-    root = tmp_path_factory.mktemp("pictures")
-    generator = torch.Generator().manual_seed(3)
-    for i in range(7):
-        small = torch.rand(1, 3, 6 + i, 9, generator=generator)
-        images.save(images.resize(small, (40 + 3 * i, 60)).clamp(0, 1), root / "photos" / f"{i}.png")
-    colours = torch.tensor([0.5, 0.3, 0.05]).view(1, 3, 1, 1)
-    stripes = 0.25 + colours * (torch.arange(48) // 4 % 2).float().expand(1, 3, 48, 48)
-    images.save(stripes, root / "stripes.png")
-    images.save(stripes.transpose(2, 3).flip(1), root / "bars.png")
-    return root
+    return make_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture
 def config(folder, tmp_path):
-    return TrainingConfig(
-        photos=str(folder / "photos"),
-        styles=(str(folder / "stripes.png"),),
-        output=str(tmp_path / "run"),
-        content_layers=("relu2_1",),
-        style_layers=("relu1_1", "relu2_1"),
-        width=4,
-        blocks=1,
-        size=32,
-        style_size=48,
-        batch=2,
-        steps=6,
-        precision="float32",
-        device="cpu",
-        checkpoint_every=2,
-        picture_every=0,
-    )
-
-
-def weights(net_or_path) -> dict[str, Tensor]:
-    net = net_or_path if isinstance(net_or_path, TransformerNet) else TransformerNet.load(net_or_path)
-    return net.state_dict()
-
-
-def same_bits(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+    return small_config(folder, tmp_path / "run")
 
 
 def write_config(config: TrainingConfig, path: Path) -> Path:
     path.write_text(json.dumps(config.as_dict()), encoding="utf-8")
     return path
-
-
-def steps_in_checkpoint(folder: Path) -> int:
-    path = folder / CHECKPOINT
-    return torch.load(path, weights_only=True)["step"] if path.exists() else 0
 
 
 # --- losses -------------------------------------------------------------------------------------------
@@ -117,7 +77,7 @@ def test_identity_steps_learn_the_identity(config):
     fresh = TransformerNet(width=4, blocks=1)
     assert (net(photo) - photo).square().mean() < (fresh(photo) - photo).square().mean()
     mixed = []
-    train(replace(config, steps=4, identity_steps=2), callback=mixed.append)
+    train(replace(config, steps=4, identity_steps=2), callback=mixed.append, overwrite=True)
     assert [r.note for r in mixed] == ["identity", "identity", "", ""]
     assert mixed[2].style_total > 0
 
@@ -240,7 +200,7 @@ def test_broken_photos_are_skipped_and_counted(config, folder, tmp_path):
     assert net.card["config"]["photos"] == 3
     (photos / "a.png").unlink()
     with pytest.raises(ImageError, match="none of the photos can be read"):
-        train(replace(config, photos=str(photos)))
+        train(replace(config, photos=str(photos)), overwrite=True)
 
 
 def test_steps_without_a_finite_loss_are_skipped_and_too_many_end_the_training(config, monkeypatch):
@@ -261,7 +221,7 @@ def test_steps_without_a_finite_loss_are_skipped_and_too_many_end_the_training(c
     calls.clear()
     bad = set(range(3, 20))
     with pytest.raises(TrainingError, match="not finite 5 times in a row, up to step 7; use a smaller learning_rate"):
-        train(replace(config, steps=20))
+        train(replace(config, steps=20), overwrite=True)
 
 
 def test_crops_depend_only_on_their_number_and_the_seed(folder):
@@ -279,7 +239,7 @@ def test_crops_depend_only_on_their_number_and_the_seed(folder):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"steps": 0}, "steps must be at least 1"),
+        ({"steps": 0}, "steps must be a whole number"),
         ({"styles": ()}, "there is no style to learn"),
         ({"styles": ("waves", "golden")}, "2 styles in one network need norm 'conditional'"),
         ({"learning_rate": 0.0}, "learning_rate and crop"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from safetensors.torch import save_file
 
 from nstlib import images
@@ -274,6 +276,9 @@ def test_each_picture_of_a_batch_can_have_its_own_style(many, photo):
         ([0.5, 0.6, 0.1], "sum to one"),
         ([1.5, -0.5, 0.0], "not be negative"),
         ([float("nan"), 0.0, 1.0], "not be negative"),
+        ("waves", "a number or weights"),
+        (None, "a number or weights"),
+        (10**19, "a number or weights"),
     ],
 )
 def test_errors_for_styles_that_do_not_exist(many, style, words):
@@ -347,6 +352,40 @@ def test_stylize_reads_files_and_uses_running_statistics(tmp_path, photo):
     assert not expected.requires_grad
     images.save(photo, tmp_path / "photo.png")
     assert (stylize(net, tmp_path / "photo.png") - expected).abs().max() < 0.05
+
+
+def test_stylize_takes_arrays_and_pil_images(photo):
+    net = TransformerNet(**TINY)
+    array = (photo[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+    expected = stylize(net, torch.from_numpy(array).permute(2, 0, 1)[None].float() / 255)
+    for picture in (array, Image.fromarray(array), torch.from_numpy(array).permute(2, 0, 1)):
+        assert torch.equal(stylize(net, picture), expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x: 255 * x, "255"),
+        (lambda x: x.where(x > 0.1, float("nan")), "not finite"),
+        (lambda x: x[:, :2], "shape"),
+        (lambda x: (255 * x).int(), "dtype"),
+    ],
+)
+def test_errors_of_stylize_for_pictures_that_cannot_be_used(photo, change, words):
+    with pytest.raises(ImageError, match=words):
+        stylize(TransformerNet(**TINY), change(photo))
+
+
+def test_error_for_a_device_that_is_not_there():
+    with pytest.raises(SettingError, match="'cuda:99' cannot be used"):
+        TransformerNet(**TINY).for_inference(device="cuda:99")
+
+
+def test_error_for_weights_that_are_not_finite(tmp_path):
+    net = TransformerNet(**TINY)
+    torch.nn.init.constant_(net.last.bias, float("inf"))
+    with pytest.raises(WeightsError, match="not finite"):
+        TransformerNet.load(net.save(tmp_path / "net.safetensors"))
 
 
 @pytest.mark.parametrize("kind", [{}, {"norm": "batch"}, {"norm": "conditional", "styles": 3, "pixels": "byte"}])

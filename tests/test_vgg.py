@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import io
+import pickle
 import urllib.error
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import narrow_state
+from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
 from nstlib import (
     ImageError,
     LayerError,
+    SettingError,
     VGGFeatures,
     WeightsError,
     classify,
@@ -81,7 +86,6 @@ def test_gradients_flow_to_the_images_and_not_to_the_parameters(state):
 def test_gradients_equal_those_of_pytorch_layers(state, pooling):
     """In float64, at odd sizes, where a pooling drops a row; first and second derivatives also numerically."""
     network = VGGFeatures(weights=state, pooling=pooling).double()
-    network.dtype = torch.float64
     pool = nn.AvgPool2d(2) if pooling == "avg" else nn.MaxPool2d(2)
     sequential = nn.Sequential()
     for name in layer_names()[: layer_names().index("relu4_2") + 1]:
@@ -181,7 +185,13 @@ FIVE_BY_FIVE = {"features.0.weight": torch.zeros(4, 3, 5, 5), "features.0.bias":
 
 @pytest.mark.parametrize(
     ("weights", "words"),
-    [("nowhere.safetensors", "do not exist"), ({}, "features.0.weight"), (FIVE_BY_FIVE, "another network")],
+    [
+        ("nowhere.safetensors", "do not exist"),
+        ({}, "features.0.weight"),
+        ({"features.0.weight": 1, 2: "x"}, "features.0.weight"),
+        (FIVE_BY_FIVE, "another network"),
+        ([1], "a path or a state dict"),
+    ],
 )
 def test_errors_for_weights_that_do_not_fit(weights, words):
     with pytest.raises(WeightsError, match=words):
@@ -233,6 +243,180 @@ def test_error_for_pictures_that_are_too_small(state):
     with pytest.raises(ImageError, match="at least 16 pixels"):
         VGGFeatures(weights=state)(torch.rand(1, 3, 15, 40), ["relu5_1"])
     assert VGGFeatures(weights=state)(torch.rand(1, 3, 16, 40), ["relu5_1"])["relu5_1"].shape[2:] == (1, 2)
+
+
+@pytest.mark.parametrize(("loaded_as", "other"), [("vgg19", "vgg16"), ("vgg16", "vgg19")])
+@pytest.mark.parametrize("own_keys", [False, True])
+def test_weights_of_the_other_architecture_are_noticed(loaded_as, other, own_keys):
+    state = narrow_state(other)
+    if own_keys:
+        state = VGGFeatures(other, state).state_dict()
+    with pytest.raises(WeightsError, match=f"of a {other}, not of a {loaded_as}"):
+        VGGFeatures(loaded_as, state)
+    first = {k: v for k, v in narrow_state(other).items() if int(k.split(".")[1]) <= 14}
+    assert VGGFeatures(loaded_as, first).available[-1] == ("pool3" if loaded_as == "vgg16" else "relu3_3")
+
+
+def test_weights_with_a_gap_or_of_another_network_are_refused(state):
+    gap = {k: v for k, v in state.items() if not k.startswith("features.10.")}
+    no_weight = {k: v for k, v in state.items() if k != "features.10.weight"}
+    with_norms = {f"features.{i}.{p}": torch.zeros(1) for i in (0, 1, 3, 4) for p in ("weight", "bias")}
+    for wrong in (gap, no_weight, with_norms):
+        with pytest.raises(WeightsError, match="another network"):
+            VGGFeatures(weights=wrong)
+
+
+def test_error_for_the_compact_vgg16_says_what_to_do():
+    with pytest.raises(WeightsError, match=r"get_preset\(name\)\.replace\(arch='vgg19'\)"):
+        VGGFeatures("vgg16", "compact")
+
+
+def test_weights_that_expect_bgr(state):
+    """Files from Caffe: the first convolution with red and blue exchanged is loaded as if it were not."""
+    swapped = {**state, "features.0.weight": state["features.0.weight"].flip(1)}
+    images, usual = torch.rand(1, 3, 32, 32), VGGFeatures(weights=state, precision="float32")
+    network = VGGFeatures(weights=swapped, precision="float32", channel_order="bgr")
+    assert torch.equal(network(images, "relu2_1")["relu2_1"], usual(images, "relu2_1")["relu2_1"])
+    wrong = VGGFeatures(weights=swapped, precision="float32")(images, "relu2_1")["relu2_1"]
+    assert not torch.allclose(wrong, usual(images, "relu2_1")["relu2_1"], atol=0.01)
+    again = VGGFeatures(weights=network.state_dict(), precision="float32")  # holds weights for RGB
+    assert torch.equal(again(images, "relu2_1")["relu2_1"], usual(images, "relu2_1")["relu2_1"])
+    with pytest.raises(SettingError, match="channel_order"):
+        VGGFeatures(weights=state, channel_order="rbg")
+
+
+# --- as a module ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_conversions_change_the_precision_truly(state, fast):
+    network = VGGFeatures(weights=state, precision="float32", fast=fast, float32_until="conv1_2")
+    images = torch.rand(1, 3, 16, 16)
+    expected = network(images, "relu2_1")["relu2_1"]
+    for convert, early, late, error in (
+        (lambda n: n.double(), torch.float64, torch.float64, 1e-5),
+        (lambda n: n.to(torch.bfloat16), torch.float32, torch.bfloat16, 0.05),
+        (lambda n: n.half(), torch.float32, torch.float16, 0.01),
+        (lambda n: n.float(), torch.float32, torch.float32, 1e-5),
+    ):
+        converted = convert(copy.deepcopy(network))
+        found = converted(images, "relu2_1")["relu2_1"]
+        assert (converted.convs["conv1_2"].weight.dtype, converted.convs["conv2_1"].weight.dtype) == (early, late)
+        assert converted.dtype == found.dtype == late
+        assert ((found.double() - expected.double()).norm() / expected.norm()) < error
+        assert torch.equal(converted.convs["conv1_2"].weight.float(), network.convs["conv1_2"].weight)
+    assert network.dtype == torch.float32  # the copies were converted
+
+
+def test_precision_by_argument_and_by_conversion_are_the_same():
+    images = vgg._dead_leaves(32)
+    by_argument = VGGFeatures(weights="compact", precision="bfloat16")(images, "relu3_1")["relu3_1"]
+    by_conversion = VGGFeatures(weights="compact", precision="float32").bfloat16()(images, "relu3_1")["relu3_1"]
+    assert torch.equal(by_argument, by_conversion)
+
+
+@pytest.mark.parametrize("arch", ["vgg16", "vgg19"])
+def test_a_state_dict_can_be_given_back_as_weights(arch, tmp_path):
+    network, images = VGGFeatures(arch, narrow_state(arch), precision="float32"), torch.rand(1, 3, 16, 16)
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    for weights in (network.state_dict(), tmp_path / "w.pth"):
+        again = VGGFeatures(arch, weights, precision="float32", preprocessing="caffe255")
+        for ours, theirs in zip(again.convs["conv5_3"].parameters(), network.convs["conv5_3"].parameters()):
+            assert torch.equal(ours, theirs)
+            assert ours.data_ptr() != theirs.data_ptr()  # a copy, which can be trained alone
+    again.load_state_dict(network.state_dict())
+    assert again.preprocessing == "caffe255"
+    assert not torch.equal(again(images, "relu1_1")["relu1_1"], network(images, "relu1_1")["relu1_1"])
+
+
+def test_copies_and_pickles_are_equal(state):
+    network = VGGFeatures(weights=state, pooling="avg", rescale=True)
+    images = torch.rand(1, 3, 32, 32)
+    for other in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+        assert torch.equal(other(images, "relu3_1")["relu3_1"], network(images, "relu3_1")["relu3_1"])
+        assert other.pool_gain == network.pool_gain
+
+
+def test_hooks_see_activations_with_gradients(state):
+    """The fast path computes values outside autograd's graph; with a hook the plain loop runs."""
+    network, seen = VGGFeatures(weights=state, precision="float32"), {}
+    images = torch.rand(1, 3, 16, 16, requires_grad=True)
+    handle = network.convs["conv1_2"].register_forward_hook(lambda module, inputs, output: seen.update(out=output))
+    found = network(images, ["conv1_2"])["conv1_2"]
+    assert torch.equal(seen["out"], found)
+    assert torch.autograd.grad(seen["out"].sum(), images)[0].abs().sum() > 0
+    handle.remove()
+    gradients = []
+    network.convs["conv1_2"].register_full_backward_hook(lambda module, before, after: gradients.append(before))
+    network(images, ["relu2_1"])["relu2_1"].sum().backward()
+    assert len(gradients) == 1
+
+
+def test_parameters_can_be_trained_when_they_are_unfrozen(state):
+    network = VGGFeatures(weights=state, precision="float32").requires_grad_()
+    network(torch.rand(1, 3, 16, 16), ["relu2_1"])["relu2_1"].sum().backward()
+    assert network.convs["conv1_1"].weight.grad.abs().sum() > 0
+
+
+def test_transforms_of_torch_func_work_on_the_plain_loop(state):
+    network = VGGFeatures(weights=state, precision="float32", fast=False)
+    images = torch.rand(2, 3, 16, 16)
+
+    def loss(x):
+        return network(x, "relu2_1")["relu2_1"].square().sum()
+
+    x = images.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(loss(x), x)
+    assert torch.allclose(torch.func.grad(loss)(images), expected, atol=1e-4)
+    each = torch.func.vmap(torch.func.grad(lambda picture: loss(picture[None])))(images)
+    assert torch.allclose(each, expected, atol=1e-4)
+    _, slope = torch.func.jvp(loss, (images,), (torch.ones_like(images),))
+    assert torch.isclose(slope, expected.sum(), rtol=1e-3)
+
+
+# --- what is not a picture -----------------------------------------------------------------------------
+
+
+def test_one_layer_may_be_given_by_name(state):
+    network, images = VGGFeatures(weights=state), torch.rand(1, 3, 16, 16)
+    assert list(network(images, "relu1_1")) == [name for name, _ in network.iter_features(images, "relu1_1")]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (torch.zeros(1, 3, 16, 16, dtype=torch.uint8), "floats .* not torch.uint8"),
+        (torch.full((1, 3, 16, 16), 200.0), "divide by 255"),
+        (torch.rand(3, 16, 16), "floats"),
+        (torch.rand(1, 3, 16, 16, device="meta"), "on meta, the network on cpu"),
+        ("photo.jpg", "path"),
+    ],
+)
+def test_errors_for_images_that_cannot_be_used(state, wrong, words):
+    with pytest.raises(ImageError, match=words):
+        VGGFeatures(weights=state)(wrong, ["relu1_1"])
+
+
+def test_images_may_leave_the_range_a_little_and_may_be_arrays(state):
+    network = VGGFeatures(weights=state)
+    assert torch.isfinite(network(torch.full((1, 3, 16, 16), 1.7), "relu1_1")["relu1_1"]).all()
+    array = (np.random.default_rng(0).random((16, 16, 3)) * 255).astype(np.uint8)
+    tensor = torch.from_numpy(array).permute(2, 0, 1)[None].float() / 255
+    expected = network(tensor, "relu1_1")["relu1_1"]
+    for picture in (array, Image.fromarray(array)):
+        assert torch.equal(network(picture, "relu1_1")["relu1_1"], expected)
+
+
+def test_error_for_a_device_that_is_not_there(state):
+    with pytest.raises(SettingError, match="'cuda:99' cannot be used"):
+        VGGFeatures(weights=state, device="cuda:99")
+
+
+def test_errors_of_classify(photo):
+    with pytest.raises(SettingError, match="top"):
+        classify(photo, weights="compact", top=1000)
+    with pytest.raises(ImageError, match="255"):
+        classify(255 * photo, weights="compact")
 
 
 def test_classify_returns_the_likeliest_classes(photo):

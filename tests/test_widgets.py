@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import re
 import sys
 import time
+from datetime import datetime
 
 import pytest
 import torch
 from PIL import Image
 
 from nstlib import ImageError, SettingError, VGGFeatures, transfer
-from nstlib.course import figures, widgets
+from nstlib.course import anatomy, figures, widgets
 from nstlib.images import to_pil
 from nstlib.pretrained import random_state
 
@@ -32,7 +35,16 @@ def ipywidgets_7_value(name: str, content: bytes) -> dict:
 
 def ipywidgets_8_value(name: str, content: bytes) -> tuple:
     """FileUpload.value of ipywidgets 8."""
-    return ({"name": name, "type": "image/png", "size": len(content), "content": memoryview(content)},)
+    day = datetime(2026, 11, 1)
+    entry = {"name": name, "type": "image/png", "size": len(content), "last_modified": day}
+    return ({**entry, "content": memoryview(content)},)
+
+
+def shown_jpeg(element: str) -> bytes:
+    """Return the JPEG file in an HTML element of a widget, which must have a text alternative."""
+    data, alt = re.fullmatch(r"<img src='data:image/jpeg;base64,(.*?)' alt='(.+?)' style='.*'>", element).groups()
+    assert alt
+    return base64.b64decode(data)
 
 
 def jpeg_size(file: bytes) -> tuple[int, int]:
@@ -101,6 +113,37 @@ def test_a_change_of_the_button_updates_label_and_preview(photo):
     assert upload.figure().axes
 
 
+class OldButton:
+    """FileUpload of ipywidgets 7: its value can only be set with set_trait."""
+
+    def __init__(self, value: dict) -> None:
+        self._value, self.metadata, self.data = value, ["of the file"], [b"its content"]
+
+    @property
+    def value(self) -> dict:
+        return self._value
+
+    def set_trait(self, name: str, value: dict) -> None:
+        assert name == "value"
+        self._value = value
+
+
+def test_the_same_file_can_be_chosen_again(photo):
+    """A value that stays the same is no change: the second choice was never noticed."""
+    upload = widgets.upload_photo(photo)
+    answers = []
+    upload.label.observe(lambda change: answers.append(change["new"]), "value")
+    value = ipywidgets_8_value("mine.png", encode(1 - photo))
+    for _ in range(2):
+        upload.button.value = value
+        assert upload.button.value == ()
+    assert [" is used" in answer for answer in answers] == [False, True] * 2  # "Reading ...", and the result
+    assert "10 MB" in widgets.upload_photo(photo).label.value
+    old = OldButton(ipywidgets_7_value("mine.png", b"x"))
+    widgets.forget_file(old)
+    assert (old.value, old.metadata, old.data) == ({}, [], [])
+
+
 def test_large_photos_are_reduced():
     upload = widgets.upload_photo(torch.rand(1, 3, 300, 600), size=200)
     assert upload.image().shape == (1, 3, 100, 200)
@@ -126,7 +169,7 @@ def test_a_live_transfer_shows_the_picture_and_keeps_the_result(photo, painting,
     assert "Done: 4 steps" in live.label.value
     assert not live.start_button.disabled
     assert live.stop_button.disabled
-    assert max(jpeg_size(live.picture.value)) == widgets.DISPLAY_SIDE
+    assert max(jpeg_size(shown_jpeg(live.picture.value))) == widgets.DISPLAY_SIDE
     assert len(live.figure().axes) == 2
 
 
@@ -221,23 +264,67 @@ def test_the_slider_reacts_at_once(photo):
     slider = widgets.slider_over(pictures, [f"step {k}" for k in range(10)])
     begin = time.perf_counter()
     for k in range(10):
-        assert slider.select(k) == slider.view.value
+        assert slider.select(k) == shown_jpeg(slider.view.value)
     assert (time.perf_counter() - begin) / 10 < 0.1
     slider.slider.value = 4
-    assert slider.view.value == slider.files[4]
+    assert shown_jpeg(slider.view.value) == slider.files[4]
+    assert slider.still() == (slider.files[4], "picture 5 of 10: step 4")
     assert len([ax for ax in slider.figure().axes if ax.images]) == 10
     with pytest.raises(SettingError, match="as many labels"):
         widgets.slider_over(pictures, ["one"])
 
 
-def test_widgets_are_displayed_without_a_browser(photo, painting, capsys):
-    for shown in (
+def test_a_widget_is_displayed_with_a_still_picture(photo, painting, monkeypatch):
+    """A stored notebook keeps the picture, because the widget needs a kernel."""
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, **options: shown.append((bundle, options)))
+    maps = {"relu1_1": torch.rand(1, 4, 6, 6)}
+    for widget in (
         widgets.upload_photo(photo),
         widgets.watch_transfer(photo, painting),
         widgets.slider_over([photo], ["a"]),
+        anatomy.Browser(maps),
     ):
-        shown._ipython_display_()
-    assert capsys.readouterr().err == ""
+        widget._ipython_display_()
+        bundle, options = shown.pop()
+        assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == widget.widget.model_id
+        file, alt = widget.still()
+        assert file[:2] == b"\xff\xd8"
+        assert max(jpeg_size(base64.b64decode(bundle["image/jpeg"]))) == min(max(jpeg_size(file)), widgets.STILL_SIDE)
+        assert options == {"raw": True, "metadata": {"image/jpeg": {"alt": alt}}}
+        assert alt
+
+
+def test_every_live_picture_has_a_text_alternative(photo, painting, options):
+    live = widgets.watch_transfer(photo, painting, every=0, steps=2, **options)
+    live.start()
+    live.wait(20)
+    browser = anatomy.Browser({"relu1_1": torch.rand(1, 4, 6, 6)})
+    upload, slider = widgets.upload_photo(photo), widgets.slider_over([photo], ["it's <a>"])
+    for element in (live.picture, live.plot, browser.view, upload.preview, slider.view):
+        assert shown_jpeg(element.value)[:2] == b"\xff\xd8"
+    assert "alt='picture 1 of 1: it&#x27;s &lt;a&gt;'" in slider.view.value
+    assert "loss, weighted over step, of total and style and content" in live.plot.value
+
+
+def test_figures_have_a_text_alternative(photo, painting, options):
+    records = transfer(photo, painting, steps=3, **options).records
+    figure, axes = anatomy.panels(3)
+    axes[0].imshow(figures.to_array(photo))
+    axes[0].set_title("a photo", loc="left")
+    axes[1].plot([1, 2])
+    for made, alt in (
+        (figures.show({"before": photo, "after": painting}, caption="c"), "2 pictures: before, after. c"),
+        (figures.bars({"a": 1.0, "b": 2.5}, "s", title="time"), "time: a 1 s, b 2.5 s"),
+        (figures.curve({"x": records}, "two runs"), "plot: two runs, loss, weighted over step, of x"),
+        (figure, "picture: a photo; plot"),
+        (figures.new_figure(2, 2), "a figure without titles"),
+    ):
+        assert figures.alt_text(made) == alt
+    data, metadata = figures.jpeg_output(figure)
+    assert base64.b64decode(data)[:2] == b"\xff\xd8"
+    assert metadata == {"alt": "picture: a photo; plot"}
+    assert figures.jpeg_output(figures.new_figure(2, 2)) is None  # nothing is drawn
 
 
 def test_without_ipywidgets(monkeypatch, photo):

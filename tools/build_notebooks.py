@@ -29,7 +29,8 @@ executed, each in its own folder. A source looks like this:
 - In a cell tagged "exercise", the student writes the part between ``# SOLUTION`` and ``# END SOLUTION``. In the
   student's copy it is replaced by the line ``...  # your code here``, or by the text of the ``# STUDENT:`` lines.
 - Cells (code or markdown) tagged "solution-only" or "student-only" are in that copy only.
-- The builder adds the badges, the set-up cell (after the title) and a last cell with a summary of the checks.
+- The builder adds the links to Colab, Kaggle and Binder, the set-up cell (after the title) and a last cell with a
+  summary of the checks.
 
 A notebook whose source has not changed is not built again, except with --force. The notebook stores the hash of its
 source, so --check finds outdated notebooks without executing anything. To run all notebooks as tests:
@@ -65,7 +66,9 @@ MAX_BYTES = 1_500_000
 
 JPEG_QUALITY = 85
 LIVE = "(live: run this cell to use it)"
-"""Replaces a widget in a stored notebook, because a widget works only with its kernel."""
+"""Replaces a widget in a stored notebook, below its still picture, because a widget works only with its kernel."""
+
+PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
 
 TEXT_TYPES = ("text/plain", "text/html", "text/markdown")
 KERNEL_CONFIG = """\
@@ -109,34 +112,36 @@ def tidy(notebook: NotebookNode) -> None:
     """Keep one representation of every output, pictures as JPEG, and remove what differs from run to run."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if _tidy_output(output)]
+            cell.outputs = [tidied for output in cell.outputs for tidied in _tidied(output)]
     # nbclient writes the kernel's version there, which differs between machines
     notebook.metadata.language_info = {"name": "python"}
     notebook.metadata.pop("widgets", None)
 
 
-def _tidy_output(output: NotebookNode) -> bool:
-    """Tidy one output in place; return whether to keep it."""
+def _tidied(output: NotebookNode) -> list[NotebookNode]:
+    """Tidy one output in place; return what to keep of it, and what replaces it if it is a widget."""
     if output.output_type == "stream":
         output.text = _without_unstable(output.text)
-        return bool(output.text)
+        return [output] if output.text else []
     data = output.get("data", {})
-    # a stored widget would be displayed as an error, because it needs its kernel; its text is a page of settings
-    if data.pop("application/vnd.jupyter.widget-view+json", None) is not None:
-        if not _without_unstable(data.get("text/plain", "")).strip():
-            return False  # a progress bar
-        data["text/plain"] = LIVE
-    png = data.pop("image/png", None)
-    if png and "image/jpeg" not in data:
-        data["image/jpeg"] = _as_jpeg(png)
+    # a stored widget would be displayed as an error, because it needs its kernel
+    is_widget = data.pop("application/vnd.jupyter.widget-view+json", None) is not None
+    if is_widget and not _without_unstable(data.get("text/plain", "")).strip():
+        return []  # a progress bar
+    if "image/png" in data and "image/jpeg" not in data:
+        data["image/jpeg"] = _as_jpeg(data.pop("image/png"))
         sizes = output.metadata.pop("image/png", None)
         output.metadata.update({"image/jpeg": sizes} if sizes else {})
     if "image/jpeg" in data:
         data.pop("image/svg+xml", None)
+        data.pop("image/png", None)
     for text_type in TEXT_TYPES:
         if text_type in data:
             data[text_type] = _without_unstable(data[text_type])
-    return True
+    if not is_widget:
+        return [output]
+    note = nbformat.v4.new_output("display_data", {"text/plain": LIVE})
+    return [output, note] if "image/jpeg" in data else [note]  # its text is a page of settings
 
 
 def _without_unstable(text: str) -> str:
@@ -192,7 +197,7 @@ def _differences(notebook: NotebookNode, wanted: NotebookNode) -> list[str]:
         found.append(f"it has {len(notebook.cells)} cells and its source gives {len(wanted.cells)}; build it again")
     for number, (cell, want) in enumerate(zip(notebook.cells, wanted.cells), start=1):
         if (cell.cell_type, cell.source) != (want.cell_type, want.source):
-            contains_address = {"badges", "setup"} & {*want.metadata.get("tags", [])}
+            contains_address = {"links", "setup"} & {*want.metadata.get("tags", [])}
             cure = "run tools/stamp_address.py" if contains_address else "change the source, then build it again"
             found.append(f"cell {number} is not what the source gives; {cure}")
     return found
@@ -209,7 +214,15 @@ def _execution_problems(notebook: NotebookNode) -> list[str]:
             found.append(f"cell {number}: has an error in its output")
         if any("image/png" in output.get("data", {}) for output in cell.outputs):
             found.append(f"cell {number}: holds a PNG; pictures are JPEG here")
+        if any(not _has_alt(output) for output in cell.outputs):
+            found.append(f"cell {number}: has a picture without a text alternative; show a figure, or set its label")
     return found
+
+
+def _has_alt(output: NotebookNode) -> bool:
+    """Return whether all pictures of an output have a text alternative in its metadata."""
+    pictures = [mime for mime in PICTURES if mime in output.get("data", {})]
+    return all(output.metadata.get(mime, {}).get("alt") for mime in pictures)
 
 
 def _leaks(notebook: NotebookNode, hidden_lines: list[str]) -> list[str]:

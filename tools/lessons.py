@@ -13,7 +13,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbformat import NotebookNode
-from setup_cell import badges, setup_cell
+from setup_cell import links_cell, setup_cell
 
 BUILDER_VERSION = "2"
 """Part of every notebook's hash; increase it when the same source would give a different notebook."""
@@ -123,7 +123,7 @@ def make_copy(lesson: Lesson, kind: str, address: str, profile: str = "cpu") -> 
     """Return the student's or the solved notebook, not executed."""
     digest = lesson.digest
     path = lesson.notebook(kind).relative_to(lesson.path.parent.parent.parent).as_posix()
-    cells = [_make_cell("markdown", badges(address, path), ["badges"])]
+    cells = [_make_cell("markdown", links_cell(address, path), ["links"])]
     for number, source_cell in enumerate(lesson.cells(), start=1):
         cell = _copy_cell(source_cell, kind, where=f"{lesson.path.name}, cell {number}")
         if cell is not None:

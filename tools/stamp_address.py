@@ -4,7 +4,10 @@
     python tools/stamp_address.py https://github.com/OWNER/REPO    # a new address, in pyproject.toml too
     python tools/stamp_address.py --check                          # list the files that differ; change nothing
 
-The address is set in one place, ``[project.urls] Repository`` in pyproject.toml. From it come the badges and the
+Whoever publishes the course runs this once. Before, the address is one that cannot exist (``setup_cell.UNSTAMPED``),
+so that nobody can register the name from which the set-up cell takes its code.
+
+The address is set in one place, ``[project.urls] Repository`` in pyproject.toml. From it come the links and the
 set-up cell of every notebook, and the lesson table of README.md (between ``<!-- lessons -->`` and
 ``<!-- /lessons -->``). A new address also replaces the old one in CITATION.cff and in the Markdown files of the
 repository's folder and of docs/. The outputs of the notebooks do not change, because nothing is executed.
@@ -18,23 +21,29 @@ from pathlib import Path
 
 import nbformat
 from lessons import KINDS, SourceError, find_lessons, header
-from setup_cell import ROOT, SETTING, badges, check_address, read_address, setup_cell
+from setup_cell import NO_LINKS, ROOT, SETTING, UNSTAMPED, check_address, links, links_cell, read_address, setup_cell
 
 BEGIN, END = "<!-- lessons -->", "<!-- /lessons -->"
 
 
 def lesson_table(folder: Path, address: str) -> str:
-    """Return README's table with a row for every lesson, or "" if there is no lesson."""
+    """Return README's table with a row for every lesson, or "" if there is no lesson.
+
+    Without a public address it has no column of links, but a sentence below.
+    """
+    published = address != UNSTAMPED
     rows = []
     for lesson in find_lessons(folder):
         about = {key: text.replace("|", "\\|") for key, text in header(lesson).items()}
         student, solved = (lesson.notebook(kind).relative_to(folder.parent).as_posix() for kind in KINDS)
         title = f"[{about['title']}]({student}) ([solved]({solved}))"
-        row = [about["number"], title, about["question"], about["time"], badges(address, student)]
-        rows.append(f"| {' | '.join(row)} |\n")
+        row = [about["number"], title, about["question"], about["time"]]
+        rows.append([*row, links(address, student)] if published else row)
     if not rows:
         return ""
-    return "".join(["| | Lesson | Question | Time | Open |\n", "|---|---|---|---|---|\n", *rows])
+    head = ["", "Lesson", "Question", "Time", *(["Open in"] if published else [])]
+    table = "".join(f"| {' | '.join(row)} |\n" for row in [head, ["---"] * len(head), *rows])
+    return table if published else f"{table}\n{NO_LINKS}\n"
 
 
 def stamped_readme(text: str, folder: Path, address: str) -> str:
@@ -47,12 +56,12 @@ def stamped_readme(text: str, folder: Path, address: str) -> str:
 
 
 def stamped_notebook(text: str, path: str, address: str) -> str:
-    """Return a notebook's text with up-to-date badges and set-up cell; nothing else changes."""
+    """Return a notebook's text with up-to-date links and set-up cell; nothing else changes."""
     notebook = nbformat.reads(text, as_version=4)
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
-        if "badges" in tags:
-            cell.source = badges(address, path)
+        if "links" in tags:
+            cell.source = links_cell(address, path)
         elif "setup" in tags:
             cell.source = setup_cell(address)
     return nbformat.writes(notebook) + "\n"
@@ -76,10 +85,9 @@ def move(root: Path, old: str, new: str) -> None:
     pyproject = root / "pyproject.toml"
     text = pyproject.read_text(encoding="utf-8")
     pyproject.write_text(SETTING.sub(f'Repository = "{new}"', text), encoding="utf-8")
-    old_name, new_name = (address.removeprefix("https://github.com/") for address in (old, new))
     for path in [*root.glob("CITATION.cff"), *root.glob("*.md"), *root.glob("docs/**/*.md")]:
         text = path.read_text(encoding="utf-8")
-        path.write_text(text.replace(old_name, new_name), encoding="utf-8")
+        path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -35,7 +35,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from nstlib.runtime import keep_freed_memory
+from nstlib.runtime import keep_freed_memory, pick_precision
 
 WIDTHS = (16, 32, 80, 128, 128)
 CONVS = (2, 2, 4, 4, 4)
@@ -46,6 +46,14 @@ TEACHER_INDEX = dict(zip(NAMES, (0, 2, 5, 7, 10, 12, 14, 16)))  # torchvision's 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 LR_WARMUP_STEPS = 200
+CROP = 96
+"""Side of the photos' crops and of the painted pictures, in pixels."""
+
+PAINTED_AT = (4, 15, 30, 45, 60)
+"""Evaluations whose pictures are kept while textures are painted; the last one ends the painting."""
+
+DTYPE = pick_precision("auto", torch.device("cpu"))
+"""bfloat16, or float32 on processors where that is faster."""
 
 Teacher = dict[str, tuple[Tensor, Tensor]]
 """Weight and bias of the teacher's convolutions, by layer."""
@@ -99,8 +107,13 @@ def channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
+def mixed_precision() -> torch.autocast:
+    """Return a context in which convolutions compute in ``DTYPE``."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=DTYPE is torch.bfloat16)
+
+
 def load_teacher(source: str) -> Teacher:
-    """Return the teacher's first convolutions, in bfloat16, from "imagenet" or a safetensors file."""
+    """Return the teacher's first convolutions, in ``DTYPE``, from "imagenet" or a safetensors file."""
     if source == "imagenet":
         from torchvision.models import VGG19_Weights
 
@@ -109,7 +122,7 @@ def load_teacher(source: str) -> Teacher:
         state = load_file(source)
     teacher = {}
     for name, index in TEACHER_INDEX.items():
-        weight, bias = state[f"features.{index}.weight"].bfloat16(), state[f"features.{index}.bias"].bfloat16()
+        weight, bias = (state[f"features.{index}.{kind}"].to(DTYPE) for kind in ("weight", "bias"))
         teacher[name] = (channels_last(weight), bias)
     return teacher
 
@@ -117,7 +130,7 @@ def load_teacher(source: str) -> Teacher:
 @torch.no_grad()
 def teacher_activations(teacher: Teacher, x: Tensor, pool: str) -> dict[str, Tensor]:
     """Return the teacher's activations at the layers in ``MATCHED`` for normalised pictures (N, 3, H, W)."""
-    x = channels_last(x.bfloat16())
+    x = channels_last(x.to(DTYPE))
     out = {}
     for name, (weight, bias) in teacher.items():
         if name in ("conv2_1", "conv3_1"):
@@ -152,18 +165,16 @@ def save_parts(path: Path, parts: dict[str, Any], **rest: object) -> None:
 # --- first stage: features ------------------------------------------------------------------------------------
 
 
-def paint(
-    student: Student, styles: Tensor, inits: Tensor, evaluations: int, keep: tuple[int, ...], pool: str
-) -> list[Tensor]:
+def paint(student: Student, styles: Tensor, inits: Tensor, keep: tuple[int, ...], pool: str) -> list[Tensor]:
     """Paint the textures of ``styles`` from ``inits`` with L-BFGS, matching the student's Gram matrices.
 
-    Returns the pictures (N, 3, H, W) at the evaluations in ``keep``.
+    Returns the pictures (N, 3, H, W) at the evaluations in ``keep``; the last of them is the last evaluation.
     """
     student.eval()
     layers = ("conv1_1", "conv2_1", "conv3_1", "conv3_4")
 
     def grams(images: Tensor) -> list[Tensor]:
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             found = student((images - MEAN) / STD, last="conv3_4", pool=pool)
         flat = [found[n].float().flatten(2) for n in layers]  # (N, C, H*W)
         return [f @ f.transpose(1, 2) / f.shape[2] for f in flat]  # (N, C, C)
@@ -171,7 +182,7 @@ def paint(
     with torch.no_grad():
         targets = grams(styles)
     x = inits.clone().requires_grad_()
-    optimizer = torch.optim.LBFGS([x], max_iter=evaluations, max_eval=evaluations, history_size=8)
+    optimizer = torch.optim.LBFGS([x], max_iter=keep[-1], max_eval=keep[-1], history_size=8)
     kept: list[Tensor] = []
     count = 0
 
@@ -200,24 +211,24 @@ class PaintedPictures:
 
     def paint_more(self, student: Student, rng: np.random.Generator) -> None:
         """Paint twelve textures, eight from noise and four from photos, and keep each at five evaluations."""
-        styles = shake_colours(self.photos.crops(12, 96, rng), rng)
+        styles = shake_colours(self.photos.crops(12, CROP, rng), rng)
         inits = torch.rand(styles.shape)
-        inits[8:] = self.photos.crops(4, 96, rng)
+        inits[8:] = self.photos.crops(4, CROP, rng)
         pool = ("max", "avg")[int(rng.integers(2))]
-        for batch in paint(student, styles, inits, 60, (4, 15, 30, 45, 60), pool):
+        for batch in paint(student, styles, inits, PAINTED_AT, pool):
             self.pictures += list(batch)
         self.pictures = self.pictures[-600:]
 
     def batch(self, rng: np.random.Generator) -> Tensor:
-        """Return ten painted pictures and six photos, (16, 3, 96, 96)."""
+        """Return ten painted pictures and six photos, (16, 3, CROP, CROP)."""
         chosen = [self.pictures[i] for i in rng.integers(len(self.pictures), size=10)]
-        return torch.cat([torch.stack(chosen), self.photos.crops(6, 96, rng)])
+        return torch.cat([torch.stack(chosen), self.photos.crops(6, CROP, rng)])
 
 
 @torch.no_grad()
 def activation_scales(teacher: Teacher, photos: Photos, rng: np.random.Generator) -> dict[str, Tensor]:
     """Return what the teacher's activations are divided by, for every channel of every layer, (1, C, 1, 1)."""
-    sample = torch.cat([photos.crops(24, 96, rng) for _ in range(2)])
+    sample = torch.cat([photos.crops(24, CROP, rng) for _ in range(2)])
     scales = {}
     for name, activations in teacher_activations(teacher, (sample - MEAN) / STD, "max").items():
         deviation = activations.float().std((0, 2, 3))  # (C,)
@@ -241,7 +252,7 @@ def matching_losses(
     """
     target = teacher_activations(teacher, x, pool)
     losses = {}
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed_precision():
         found = student(channels_last(x), last="conv3_4", pool=pool)
         grids = {}
         for name in MATCHED:
@@ -260,7 +271,7 @@ def next_batch(
     if step % 3 == 0 and thumbnails is not None:
         return thumbnails[torch.from_numpy(rng.integers(len(thumbnails), size=36))].float() / 255
     if step % 3 == 1 or not painted.pictures:
-        return photos.crops(16, 96, rng)
+        return photos.crops(16, CROP, rng)
     return painted.batch(rng)
 
 
@@ -326,7 +337,7 @@ def train_features(args: argparse.Namespace) -> None:
 def trained_part(student: Student, x: Tensor) -> Tensor:
     """Return the pooled activations of conv3_4, (N, C, 8, 8), for thumbnails (N, 3, 64, 64) in [0, 1]."""
     student.eval()
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed_precision():
         found = student(channels_last((x - MEAN) / STD), last="conv3_4")["conv3_4"]
     return F.max_pool2d(found, 2)
 
@@ -345,7 +356,7 @@ def make_view(student: Student, thumbnails: Tensor, rng: np.random.Generator) ->
 
 def class_scores(network: Student, features: Tensor) -> Tensor:
     """Return the scores (N, classes) for pooled activations of conv3_4."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed_precision():
         deepest = network(features, first="conv4_1", pooled=True)["conv5_4"]
     return network.head(deepest.float().mean((2, 3)))
 

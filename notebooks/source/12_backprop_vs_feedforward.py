@@ -1362,7 +1362,7 @@ recipe = {"photos": str(work / "photos"), "styles": ["waves"], "output": str(wor
           "batch": 4, "steps": 2, "crop": 0.35, "checkpoint_every": 0, "picture_every": 0}  # fmt: skip
 learn = f"nstlib.train(nstlib.TrainingConfig.from_dict({recipe!r}), features=extractor)"
 low = (photo.shape[2], photo.shape[3])
-shapes = [low] if profile_name() == "smoke" else [low, (2 * low[0], 2 * low[1])]
+shapes = [low] if profile_name() == "smoke" else [(low[0] // 2, low[1] // 2), low]
 
 
 def megabytes(job, height, width):

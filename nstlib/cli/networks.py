@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,14 +13,24 @@ from tqdm.auto import tqdm
 from .. import images
 from ..errors import OUT_OF_MEMORY, NstError, SettingError, is_out_of_memory
 from ..feedforward.card import LAST_STEPS
-from ..feedforward.config import TrainingConfig
+from ..feedforward.config import RECIPES, TrainingConfig
 from ..feedforward.export import check_onnx, export_onnx
 from ..feedforward.models import describe_model, load_model, model_names, style_weights, styles_of
 from ..feedforward.training import NETWORK, train
 from ..feedforward.transformer import TransformerNet
+from ..files import check_place
 from ..images import PICTURE_SUFFIXES
 from ..runtime import pick_device
-from .options import Commands, add_fields, add_machine_options, add_quiet, check_size, given_fields
+from .options import (
+    Commands,
+    add_fields,
+    add_machine_options,
+    add_quiet,
+    check_size,
+    file_path,
+    given_fields,
+    print_error,
+)
 
 ONNX_CHECK_SIZES = ((64, 64), (75, 101), (240, 320))
 """(height, width) of the pictures with which an exported network is compared with PyTorch."""
@@ -31,10 +40,10 @@ def add_parsers(commands: Commands) -> None:
     """Add the commands of this module to the parser of ``nst``."""
     parser = commands.add_parser("stylize", help="paint pictures with a trained network")
     parser.set_defaults(run=run_stylize)
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
+    parser.add_argument("images", nargs="+", type=file_path, metavar="IMAGE", help="pictures, or folders of pictures")
     parser.add_argument("--model", required=True, metavar="NAME", help="see 'nst models'; or a .safetensors file")
     parser.add_argument("--style", default="", metavar="S", help="of several: waves, or waves=2,golden=1")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the folder to write to")
+    parser.add_argument("-o", "--output", type=file_path, required=True, metavar="DIR", help="the folder to write to")
     parser.add_argument("--size", type=int, metavar="PX", help="long side (default: each picture's own)")
     add_machine_options(parser)
 
@@ -44,7 +53,7 @@ def add_parsers(commands: Commands) -> None:
     parser = commands.add_parser("export", help="write a trained network as an ONNX file for any size")
     parser.set_defaults(run=run_export)
     parser.add_argument("model", metavar="NAME", help="see 'nst models'; or a .safetensors file")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.onnx", help="the file to write")
+    parser.add_argument("-o", "--output", type=file_path, required=True, metavar="FILE.onnx", help="the file to write")
 
     parser = commands.add_parser(
         "train",
@@ -54,8 +63,15 @@ def add_parsers(commands: Commands) -> None:
         "nstlib.cli train ...",
     )
     parser.set_defaults(run=run_train)
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML or JSON file with settings")
+    parser.add_argument("--config", type=file_path, metavar="FILE", help="TOML or JSON file with settings")
+    parser.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        help='settings that belong together: "course" (the defaults below) or "pytorch_examples" (as published there: '
+        "VGG-16 with ImageNet weights, two epochs at batch 4, center crops of 256, no tanh, no decay)",
+    )
     parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in the output folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace the training in the output folder")
     add_quiet(parser)
     add_fields(parser, TrainingConfig.for_profile())
 
@@ -63,26 +79,31 @@ def add_parsers(commands: Commands) -> None:
 def run_train(args: argparse.Namespace) -> int:
     """Run ``nst train``."""
     given = given_fields(args, TrainingConfig)
+    if args.recipe:
+        given["recipe"] = args.recipe
     config = TrainingConfig.from_file(args.config, **given) if args.config else TrainingConfig.for_profile(**given)
-    card = train(config, resume=args.resume, progress=not args.quiet).card
+    card = train(config, resume=args.resume, progress=not args.quiet, overwrite=args.overwrite).card
     losses = ", ".join(f"{name} {value:.4g}" for name, value in card["losses"].items())
     print(f"{card['steps']} steps, {card['pictures']} crops, {card['seconds']} s")
     print(f"mean of the last {LAST_STEPS} steps: {losses}")
     if card["broken"]:
-        print(f"nst: {card['broken']} photos could not be read and were left out.", file=sys.stderr)
+        print_error(f"{card['broken']} photos could not be read and were left out.")
+    if card["broken_samples"]:
+        print_error(f"{card['broken_samples']} samples could not be read and were left out.")
     if card["skipped"]:
-        print(f"nst: {card['skipped']} steps were skipped because the loss was not finite.", file=sys.stderr)
-    if card["steps"] < config.steps:
-        print("nst: stopped early; continue with --resume.", file=sys.stderr)
+        print_error(f"{card['skipped']} steps were skipped because the loss was not finite.")
+    if card["steps"] < card["config"]["steps"]:
+        print_error("stopped early; continue with --resume.")
     print(Path(config.output) / NETWORK)
     return 0
 
 
 def run_stylize(args: argparse.Namespace) -> int:
-    """Run ``nst stylize``; the status is 1 if a picture could not be painted."""
+    """Run ``nst stylize``; the status is 1 if a picture could not be painted, 2 if none could."""
     check_size(args.size)
     if args.output.exists() and not args.output.is_dir():
         raise SettingError(f"'{args.output}' is a file; --output is the folder to write to.")
+    check_place(args.output / "picture.png")
     net = load_model(args.model)
     style = style_weights(net, args.style)
     net = net.for_inference(args.precision, pick_device(args.device))
@@ -100,8 +121,8 @@ def run_stylize(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - begin
     print(f"{len(work) - len(failures)} of {len(work)} pictures painted in {seconds:.1f} s, in {args.output}")
     for message in failures:
-        print(f"nst: {message}", file=sys.stderr)
-    return 1 if failures else 0
+        print_error(message)
+    return 0 if not failures else 1 if len(failures) < len(work) else 2
 
 
 def _stylize_file(net: TransformerNet, style: int | Tensor, source: Path, target: Path, size: int | None) -> None:
@@ -166,6 +187,7 @@ def run_export(args: argparse.Namespace) -> int:
     """Run ``nst export``."""
     if args.output.suffix != ".onnx":
         raise SettingError(f"'{args.output}' does not end in .onnx.")
+    check_place(args.output)
     net = load_model(args.model)
     path = export_onnx(net, args.output)
     difference = check_onnx(net, path, ONNX_CHECK_SIZES)

@@ -6,16 +6,23 @@ import argparse
 import dataclasses
 import inspect
 import re
+import sys
 import types
 import typing
+from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import SettingError
+from ..errors import whole_number
 from ..images import MIN_SIDE
 from ..runtime import PRECISIONS
 
 Commands = Any
 """What ``ArgumentParser.add_subparsers`` returns; its type is private to argparse."""
+
+
+def print_error(message: object) -> None:
+    """Print a message on standard error, as one line also if the name of a file in it has several."""
+    print("nst:", " ".join(str(message).split()), file=sys.stderr)
 
 
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
@@ -32,10 +39,17 @@ def add_quiet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="show no progress bar")
 
 
+def file_path(text: str) -> Path:
+    """Return the path on a command line; argparse reports an empty one, or one that no file can have."""
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a file or folder")
+    return Path(text)
+
+
 def check_size(size: int | None) -> None:
-    """Raise SettingError for a ``--size`` that is too small."""
-    if size is not None and size < MIN_SIDE:
-        raise SettingError(f"--size must be at least {MIN_SIDE} pixels, not {size}.")
+    """Raise SettingError for a ``--size`` that is too small; ``images.load`` refuses one that is too large."""
+    if size is not None:
+        whole_number("--size", size, MIN_SIDE)
 
 
 def add_fields(parser: argparse.ArgumentParser, config: Any) -> None:

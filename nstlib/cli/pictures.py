@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +13,14 @@ from torch import Tensor
 
 from ..data import gallery
 from ..errors import SettingError
-from ..files import write_atomically
+from ..files import check_place, write_atomically
 from ..images import check_output, load, save, side_by_side
 from ..info import describe
 from ..initialization import INITS
 from ..presets import PRESETS
 from ..records import Result
 from ..synthesis import texture, transfer
-from .options import Commands, add_machine_options, check_size
+from .options import Commands, add_machine_options, check_size, file_path, print_error
 
 DEMO_CONTENT, DEMO_STYLE = "chelsea", "stained_glass"
 DEMO_SIZE, DEMO_STEPS = 384, 300
@@ -31,20 +30,22 @@ def add_parsers(commands: Commands) -> None:
     """Add the commands of this module to the parser of ``nst``."""
     parser = commands.add_parser("transfer", help="paint one picture in the style of another")
     parser.set_defaults(run=run_transfer)
-    parser.add_argument("content", type=Path, metavar="CONTENT", help="the photo")
-    parser.add_argument("style", type=Path, metavar="STYLE", help="the painting")
+    parser.add_argument("content", type=file_path, metavar="CONTENT", help="the photo")
+    parser.add_argument("style", type=file_path, metavar="STYLE", help="the painting")
     parser.add_argument("--content-weight", type=float, metavar="W", help="(default: the preset's)")
     parser.add_argument("--init", metavar="INIT", help=f"first picture: {', '.join(INITS)}, or a picture's path")
     _add_synthesis_options(parser)
 
     parser = commands.add_parser("texture", help="make a new picture with the texture of one")
     parser.set_defaults(run=run_texture)
-    parser.add_argument("style", type=Path, metavar="STYLE", help="the picture with the texture")
+    parser.add_argument("style", type=file_path, metavar="STYLE", help="the picture with the texture")
     _add_synthesis_options(parser)
 
     parser = commands.add_parser("demo", help="a first transfer with pictures that come with the course")
-    parser.set_defaults(run=run_demo)
-    parser.add_argument("-o", "--output", type=Path, default=Path("out/demo.png"), metavar="OUT", help="(%(default)s)")
+    parser.set_defaults(run=run_demo, report=True)
+    parser.add_argument(
+        "-o", "--output", type=file_path, default=Path("out/demo.png"), metavar="OUT", help="(%(default)s)"
+    )
     parser.add_argument("--style", default=DEMO_STYLE, metavar="NAME", help="of data/styles (default: %(default)s)")
     parser.add_argument("--content", default=DEMO_CONTENT, metavar="NAME", help="of scikit-image (%(default)s)")
     parser.add_argument("--size", type=int, default=DEMO_SIZE, metavar="PX", help="long side (default: %(default)s)")
@@ -55,7 +56,7 @@ def add_parsers(commands: Commands) -> None:
 
 
 def _add_synthesis_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the picture to write")
+    parser.add_argument("-o", "--output", type=file_path, required=True, metavar="OUT", help="the picture to write")
     parser.add_argument("--size", type=int, default=384, metavar="PX", help="long side (default: %(default)s)")
     parser.add_argument("--steps", type=int, metavar="N", help="evaluations (default: the preset's)")
     presets = ", ".join(name for name, preset in PRESETS.items() if preset.optimizer == "lbfgs")
@@ -90,9 +91,10 @@ def _synthesis_options(args: argparse.Namespace) -> dict[str, Any]:
 def _check(args: argparse.Namespace) -> None:
     """Raise an error for what can be known before the work."""
     check_size(args.size)
-    if args.steps is not None and args.steps < 1:
-        raise SettingError(f"--steps must be at least 1, not {args.steps}.")
     check_output(args.output)
+    if args.report:
+        check_output(_sheet_path(args.output))
+        check_place(args.output.with_suffix(".json"))
 
 
 def run_transfer(args: argparse.Namespace) -> int:
@@ -129,7 +131,7 @@ def run_demo(args: argparse.Namespace) -> int:
     content, style = gallery.content(args.content, args.size), gallery.style(args.style, args.size)
     result = transfer(content, style, steps=args.steps, progress=True)
     names = {"content": args.content, "style": args.style}
-    status = _write(result, args.output, names, [content, style], list(names.values()), report=True)
+    status = _write(result, args.output, names, [content, style], list(names.values()), args.report)
     print(f"{time.perf_counter() - begin:.1f} s in all")
     return status
 
@@ -141,6 +143,10 @@ def run_info(args: argparse.Namespace) -> int:
     return 0
 
 
+def _sheet_path(output: Path) -> Path:
+    return output.with_name(f"{output.stem}_sheet.jpg")
+
+
 def _write(
     result: Result, output: Path, names: dict[str, str], shown: Sequence[Tensor], labels: Sequence[str], report: bool
 ) -> int:
@@ -148,14 +154,11 @@ def _write(
     written = [save(result.image, output)]
     if report:
         sheet = side_by_side([*shown, result.image], [*labels, "result"])
-        written.append(save(sheet, output.with_name(f"{output.stem}_sheet.jpg")))
+        written.append(save(sheet, _sheet_path(output)))
         record = json.dumps({**names, **result.report()}, indent=1)
         written.append(write_atomically(output.with_suffix(".json"), record.encode()))
     if result.stopped != "finished":
-        print(
-            f"nst: {result.stopped} after {len(result.records)} evaluations; this is the best picture so far.",
-            file=sys.stderr,
-        )
+        print_error(f"{result.stopped} after {len(result.records)} evaluations; this is the best picture so far.")
     if result.records:
         best, settings = result.best, result.settings
         print(

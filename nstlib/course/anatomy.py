@@ -121,7 +121,7 @@ class Browser(ShownWidget):
         ranked: For each layer its channels, those that vary most first.
         layer: The slider over layers.
         channel: The slider over channels.
-        view: The ``Image`` widget.
+        view: The ``HTML`` widget with the picture.
     """
 
     def __init__(self, maps: Mapping[str, Tensor], channels: int = 16, side: int = DISPLAY_SIDE) -> None:
@@ -139,7 +139,8 @@ class Browser(ShownWidget):
         last = min(len(ranked) for ranked in self.ranked.values())
         self.layer = widgets.SelectionSlider(options=list(self.maps), description="layer", **options)
         self.channel = widgets.IntSlider(value=1, min=1, max=last, description="map", **options)
-        self.label, self.view = widgets.HTML(), widgets.Image(format="jpeg")
+        self.label, self.view = widgets.HTML(), widgets.HTML()
+        self._still = b""
         for slider in (self.layer, self.channel):
             slider.observe(lambda _: self.select(self.layer.value, self.channel.value), "value")
         self.select(self.layer.value)
@@ -150,8 +151,13 @@ class Browser(ShownWidget):
         channel, maps = self.ranked[layer][rank - 1], self.maps[layer]
         height, width = maps.shape[2:]
         self.label.value = f"{layer}, channel {channel} of {maps.shape[1]}, {width} x {height} values"
-        self.view.value = figures.jpeg(_heatmap_image(maps[0, channel], self.side))
-        return self.view.value
+        self._still = figures.jpeg(_heatmap_image(maps[0, channel], self.side))
+        self.view.value = figures.img_html(*self.still())
+        return self._still
+
+    def still(self) -> tuple[bytes, str]:
+        """Return the selected feature map as a JPEG file, and which one it is."""
+        return self._still, f"feature map of {self.label.value}"
 
 
 # --- plots ---------------------------------------------------------------------------------------------

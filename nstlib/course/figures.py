@@ -5,6 +5,8 @@ Figures are made without pyplot, so that none is displayed twice and a thread ca
 
 from __future__ import annotations
 
+import base64
+import html
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -102,6 +104,49 @@ def jpeg(picture: Picture | Figure, quality: int = 88) -> bytes:
     return buffer.getvalue()
 
 
+def img_html(file: bytes, alt: str, width: str = "auto") -> str:
+    """Return an HTML element that contains a JPEG file, for live widgets: ipywidgets' Image has no text alternative.
+
+    Args:
+        file: The JPEG file.
+        alt: What it shows, for readers who cannot see it.
+        width: Width in CSS, such as "45%".
+    """
+    data = base64.b64encode(file).decode("ascii")
+    return f"<img src='data:image/jpeg;base64,{data}' alt='{html.escape(alt)}' style='width:{width}'>"
+
+
+def alt_text(figure: Figure) -> str:
+    """Return in words what a figure shows, for readers who cannot see it.
+
+    It is the figure's label (``figure.set_label``) or, without one, is made from the titles, the labels of the axes and
+    the legends.
+    """
+    descriptions = (_description(ax) for ax in figure.axes)
+    return str(figure.get_label()) or "; ".join(filter(None, descriptions)) or "a figure without titles"
+
+
+def _description(ax: Axes) -> str:
+    """Return what one plot or picture of a figure shows, or "" for an empty place."""
+    if not (ax.images or ax.lines or ax.patches or ax.collections):
+        return ""
+    title = ax.get_title() or ax.get_title(loc="left")
+    words = [("picture" if ax.images else "plot") + (f": {title}" if title else "")]
+    if not ax.images:
+        axes = " over ".join(filter(None, (ax.get_ylabel(), ax.get_xlabel())))
+        legend = " and ".join(ax.get_legend_handles_labels()[1])
+        words += [axes, f"of {legend}" if legend else ""]
+    return ", ".join(filter(None, words))
+
+
+def jpeg_output(figure: Figure) -> tuple[str, dict[str, str]] | None:
+    """Return a figure as notebooks store it: a JPEG file in base64, and its metadata with the text alternative."""
+    from IPython.core.pylabtools import print_figure
+
+    data = print_figure(figure, fmt="jpg", base64=True, pil_kwargs={"quality": 78})
+    return (data, {"alt": alt_text(figure)}) if data else None
+
+
 def enlarged(picture: Tensor, long_side: int) -> Tensor:
     """Return a picture (N, 3, H, W) enlarged to a long side in pixels; a larger picture stays as it is."""
     factor = long_side / max(picture.shape[-2:])
@@ -167,6 +212,9 @@ def show(
                 ax.add_patch(frame_rectangle(wide, high))
         if caption:
             figure.supxlabel(caption, fontsize=10, color="#5f6368")
+    count = "a picture" if len(arrays) == 1 else f"{len(arrays)} pictures"
+    named = ", ".join(filter(None, titles))
+    figure.set_label(count + (f": {named}" if named else "") + (f". {caption}" if caption else ""))
     return figure
 
 
@@ -324,4 +372,6 @@ def bars(values: Mapping[str, float], unit: str = "", width: float = 7.0, title:
         ax.set_xlim(0, max(numbers) * 1.2 or 1)
         if title:
             ax.set_title(title, loc="left")
+    values_text = ", ".join(f"{name} {number:.3g} {unit}".rstrip() for name, number in values.items())
+    figure.set_label(": ".join(filter(None, [title, values_text])))
     return figure

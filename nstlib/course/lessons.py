@@ -10,7 +10,8 @@ import torch
 
 from ..errors import SettingError
 from ..info import describe
-from ..runtime import PROFILES, Profile, profile
+from ..runtime import PROFILES, Profile, profile, return_freed_memory
+from . import figures
 from .checks import check
 
 SEED = 0
@@ -109,10 +110,10 @@ def profile_for(lesson: str) -> LessonProfile:
 
 
 def setup(seed: int = SEED) -> None:
-    """Start a lesson: seed PyTorch, reset the checks, set the figures' format, print two lines about this machine."""
+    """Start a lesson: seed PyTorch, reset the checks, prepare the notebook, print two lines about this machine."""
     torch.manual_seed(seed)
     check.reset()
-    _use_jpeg_figures()
+    _prepare_notebook()
     info = describe()
     print(f"{info['device']} · {info['precision']} · extractor: {info['extractor']} VGG-19")
     others = " or ".join(name for name in PROFILES if name != info["profile"])
@@ -120,15 +121,23 @@ def setup(seed: int = SEED) -> None:
     print(f"profile: {info['profile']} (NST_PROFILE={others} changes it) · {versions}")
 
 
-def _use_jpeg_figures() -> None:
-    """Show figures as JPEG: photos as PNG would make a notebook ten times larger."""
+def _prepare_notebook() -> None:
+    """In a notebook, show figures as JPEG with a text alternative, and return freed memory after each cell.
+
+    Photos as PNG would make a notebook ten times larger. Without the second, the process would keep the memory of its
+    largest cell (``runtime.keep_freed_memory``), beside which the processes of later cells must find room.
+    """
     try:
         from IPython import get_ipython
+        from matplotlib.figure import Figure
         from matplotlib_inline.backend_inline import set_matplotlib_formats
     except ImportError:
         return  # the checks work without figures
-    if get_ipython() is not None:
-        set_matplotlib_formats("jpeg", pil_kwargs={"quality": 80})
+    shell = get_ipython()
+    if shell is not None:
+        shell.events.register("post_execute", return_freed_memory)
+        set_matplotlib_formats("jpeg")  # removes the other formats
+        shell.display_formatter.formatters["image/jpeg"].for_type(Figure, figures.jpeg_output)
 
 
 def notebooks_folder() -> Path | None:

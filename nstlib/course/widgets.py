@@ -1,12 +1,13 @@
 """Live widgets of the lessons: upload a photo, watch a transfer and stop it, slide over pictures.
 
 What a widget does is in plain functions and methods that return values, so that it can be tested and used without a
-browser. Each widget has a static counterpart, ``.figure()``, for a page that cannot run code. Works with ipywidgets
-7.7 (Colab) and 8.
+browser. Each widget has static counterparts: ``.figure()``, and ``.still()``, which takes the widget's place in a page
+that cannot run code. Works with ipywidgets 7.7 (Colab) and 8.
 """
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 import threading
@@ -16,6 +17,7 @@ from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from PIL import Image
 from torch import Tensor
 
 from ..data import gallery
@@ -37,6 +39,12 @@ DISPLAY_SIDE = 380
 
 PREVIEW_SIDE = 200
 """Long side in pixels of the preview of an uploaded photo."""
+
+STILL_SIDE = 320
+"""Long side in pixels of the still picture that a stored notebook shows in place of a widget."""
+
+LIMIT_HINT = "(If nothing happens, it is too large: some Jupyter servers drop files of more than 10 MB without a word.)"
+"""Nothing arrives here in that case, so it must be said before; ``make lab`` raises the limit."""
 
 
 def require_ipywidgets() -> ModuleType:
@@ -61,10 +69,24 @@ class ShownWidget:
 
     widget: Any
 
+    def still(self) -> tuple[bytes, str]:
+        """Return the picture that the widget shows now, as a JPEG file, and what it shows in words."""
+        raise NotImplementedError
+
     def _ipython_display_(self) -> None:
+        """Display the widget, with a still picture for pages that cannot: a notebook on GitHub, or before it runs."""
         from IPython.display import display
 
-        display(self.widget)
+        file, alt = self.still()
+        image = Image.open(io.BytesIO(file))
+        image.thumbnail((STILL_SIDE, STILL_SIDE))
+        view = {"model_id": self.widget.model_id, "version_major": 2, "version_minor": 0}
+        bundle = {
+            "application/vnd.jupyter.widget-view+json": view,
+            "image/jpeg": base64.b64encode(figures.jpeg(image, quality=75)).decode("ascii"),
+            "text/plain": alt,
+        }
+        display(bundle, raw=True, metadata={"image/jpeg": {"alt": alt}})
 
 
 def resize_down(picture: Tensor, long_side: int) -> Tensor:
@@ -98,6 +120,15 @@ def uploaded_file(value: object) -> tuple[str, bytes] | None:
     else:
         return None
     return str(name), bytes(entry["content"])
+
+
+def forget_file(button: Any) -> None:
+    """Empty a ``FileUpload``, so that choosing the same file again is a change and is noticed."""
+    if isinstance(button.value, Mapping):  # ipywidgets 7
+        button.metadata, button.data = [], []
+        button.set_trait("value", {})
+    else:
+        button.value = ()
 
 
 def read_photo(name: str, content: bytes) -> Tensor:
@@ -137,8 +168,8 @@ class Upload(ShownWidget):
         self.uploaded = False
         self.message = f"No photo chosen yet: {self.name} is used."
         self.button = widgets.FileUpload(accept="image/*", multiple=False, description="Choose a photo")
-        self.preview = widgets.Image(value=self._preview_jpeg(), format="jpeg")
-        self.label = widgets.HTML(_label_html(self.message))
+        self.preview = widgets.HTML(figures.img_html(*self.still()))
+        self.label = widgets.HTML(_label_html(f"{self.message} {LIMIT_HINT}"))
         self.button.observe(self._on_change, names="value")
         self.widget = widgets.VBox([widgets.HBox([self.button, self.label]), self.preview])
 
@@ -169,13 +200,19 @@ class Upload(ShownWidget):
         """Return the photo in use as a figure."""
         return figures.show(self.photo, self.name)
 
-    def _on_change(self, change: Mapping[str, object]) -> None:
-        self.accept(change["new"])
-        self.label.value = _label_html(self.message)
-        self.preview.value = self._preview_jpeg()
+    def still(self) -> tuple[bytes, str]:
+        """Return the preview of the photo in use, as a JPEG file, and its description."""
+        return figures.jpeg(resize_down(self.photo, PREVIEW_SIDE)), f"the photo in use: {self.name}"
 
-    def _preview_jpeg(self) -> bytes:
-        return figures.jpeg(resize_down(self.photo, PREVIEW_SIDE))
+    def _on_change(self, change: Mapping[str, object]) -> None:
+        file = uploaded_file(change["new"])
+        if file is None:
+            return  # it was emptied here
+        self.label.value = _label_html(f"Reading {file[0]} ...")  # a sentence that stays the same would be no answer
+        self.accept(change["new"])
+        forget_file(self.button)
+        self.label.value = _label_html(self.message)
+        self.preview.value = figures.img_html(*self.still())
 
 
 def upload_photo(default: str | Tensor = "chelsea", size: int = 512) -> Upload:
@@ -229,10 +266,9 @@ class LiveTransfer(ShownWidget):
         self.start_button = widgets.Button(description="Start", button_style="success", icon="play")
         self.stop_button = widgets.Button(description="Stop", button_style="danger", icon="stop", disabled=True)
         self.label = widgets.HTML(_label_html("Press Start and watch."))
-        left = widgets.Layout(width="45%", height="auto", object_fit="contain")
-        right = widgets.Layout(width="54%", height="auto", object_fit="contain")
-        self.picture = widgets.Image(value=_display_jpeg(content), format="jpeg", layout=left)
-        self.plot = widgets.Image(value=figures.jpeg(_plot([])), format="jpeg", layout=right)
+        self.picture = widgets.HTML(layout=widgets.Layout(width="45%"))
+        self.plot = widgets.HTML(layout=widgets.Layout(width="54%"))
+        self._show(content)
         self.start_button.on_click(lambda _: self.start())
         self.stop_button.on_click(lambda _: self.stop())
         buttons = widgets.HBox([self.start_button, self.stop_button, self.label])
@@ -298,9 +334,17 @@ class LiveTransfer(ShownWidget):
                 self.label.value = _label_html(f"The run failed: {self.error}")
             self.start_button.disabled, self.stop_button.disabled = False, True
 
+    def still(self) -> tuple[bytes, str]:
+        """Return the result, or the photo before, as a JPEG file, and its description."""
+        if self.result is None:
+            return _display_jpeg(self.content), "the photo before the first step"
+        return _display_jpeg(self.result.image), f"the picture after {len(self.records)} steps"
+
     def _show(self, picture: Tensor) -> None:
-        self.picture.value = _display_jpeg(picture)
-        self.plot.value = figures.jpeg(_plot(self.records))
+        step = self.records[-1].step if self.records else 0
+        self.picture.value = figures.img_html(_display_jpeg(picture), f"the picture after step {step}", "100%")
+        plot = _plot(self.records)
+        self.plot.value = figures.img_html(figures.jpeg(plot), figures.alt_text(plot), "100%")
 
 
 def watch_transfer(
@@ -383,6 +427,7 @@ def _plot(records: Sequence[Record]) -> Figure:
         return figures.curve(records, width=width, height=height)
     figure = figures.new_figure(width, height)
     figure.text(0.5, 0.5, "the losses will be drawn here", ha="center", color="#9aa0a6")
+    figure.set_label("the losses will be drawn here")
     return figure
 
 
@@ -397,7 +442,7 @@ class Slider(ShownWidget):
         labels: Their labels.
         files: Their JPEG files, as bytes.
         slider: The ``SelectionSlider`` widget.
-        view: The ``Image`` widget.
+        view: The ``HTML`` widget with the picture.
     """
 
     def __init__(
@@ -417,14 +462,20 @@ class Slider(ShownWidget):
             style={"description_width": "initial"},
             layout=widgets.Layout(width="420px"),
         )
-        self.view = widgets.Image(value=self.files[0], format="jpeg")
+        self.view = widgets.HTML(figures.img_html(*self.still()))
         self.slider.observe(lambda change: self.select(change["new"]), names="value")
         self.widget = widgets.VBox([self.slider, self.view])
 
     def select(self, index: int) -> bytes:
         """Show the picture with this index and return its JPEG file."""
-        self.view.value = self.files[index]
+        self.slider.value = index
+        self.view.value = figures.img_html(*self.still())
         return self.files[index]
+
+    def still(self) -> tuple[bytes, str]:
+        """Return the selected picture as a JPEG file, and its label."""
+        index = self.slider.value
+        return self.files[index], f"picture {index + 1} of {len(self.files)}: {self.labels[index]}"
 
     def figure(self) -> Figure:
         """Return all pictures beside each other as a figure."""

@@ -194,14 +194,12 @@ def painting(name: str, size: int | None = None) -> Tensor:
 
 
 def _pictures(folder: Path | None) -> dict[str, Path]:
-    """Return the pictures in a folder by name (without the suffix), sorted."""
-    if folder is None or not folder.is_dir():
-        return {}
-    found = {}
-    for path in sorted(folder.iterdir()):
-        if is_picture_file(path):
-            found[path.stem] = path
-    return found
+    """Return the pictures in a folder by name (without the suffix), sorted; none if it cannot be read."""
+    try:
+        paths = sorted(folder.iterdir()) if folder is not None else []
+    except OSError:  # there is none, or no permission to look
+        paths = []
+    return {path.stem: path for path in paths if is_picture_file(path)}
 
 
 def _substitute(word: str) -> str:

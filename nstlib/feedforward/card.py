@@ -41,6 +41,7 @@ def make_card(
         "styles": [Path(style).stem for style in config.styles],
         "samples": [],
         "start": Path(config.start).stem,
+        "arch": config.loss_preset().arch,
         "weights": Path(config.weights).name if config.weights else config.weights,
     }
     return {

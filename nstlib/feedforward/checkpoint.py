@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +15,21 @@ from ..errors import SettingError, TrainingError
 from ..files import write_atomically
 from ..records import Record
 from .config import TrainingConfig
+from .sources import Sources
 
 CHECKPOINT = "checkpoint.pt"
-FORMAT = "nstlib.training/2"
+FORMAT = "nstlib.training/3"
+
+SEAL = b"nstlib-sha256:"
+"""Between the file that ``torch.save`` writes (``torch.load`` reads it, and ignores the rest) and its SHA-256."""
+
+SEAL_BYTES = len(SEAL) + hashlib.sha256().digest_size
 
 RESUME_MAY_CHANGE = {"output", "device", "compile", "workers", "checkpoint_every", "picture_every"}
 """Settings that may differ when a training is resumed: they do not change what is learnt."""
+
+PATHS = {"photos", "styles", "samples", "start", "weights"}
+"""Settings that are paths, which may have moved: what they lead to is compared; see ``sources``."""
 
 
 @dataclass
@@ -43,18 +53,21 @@ class Progress:
 
 @dataclass
 class Checkpoint:
-    """Progress, and the state of everything that changes while training."""
+    """Progress, the state of everything that changes while training, and what the training is made from."""
 
     progress: Progress
     network: dict[str, Tensor]
     optimizer: dict[str, Any]
     generator: Tensor
+    config: dict[str, Any]
+    sources: Sources
 
-    def save(self, folder: Path, config: TrainingConfig) -> None:
+    def save(self, folder: Path) -> None:
         """Write ``folder/checkpoint.pt``, whole or not at all: a kill at any moment leaves the one before."""
         state = {
             "format": FORMAT,
-            "config": config.as_dict(),
+            "config": self.config,
+            "sources": vars(self.sources),
             "step": self.progress.step,
             "seconds": self.progress.seconds,
             "skipped": self.progress.skipped,
@@ -67,37 +80,51 @@ class Checkpoint:
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        write_atomically(folder / CHECKPOINT, buffer.getvalue())
+        data = buffer.getvalue()
+        write_atomically(folder / CHECKPOINT, data + SEAL + hashlib.sha256(data).digest())
 
     @classmethod
-    def load(cls, folder: Path, config: TrainingConfig) -> Checkpoint:
+    def load(cls, folder: Path) -> Checkpoint:
         """Read ``folder/checkpoint.pt``.
 
         Raises:
-            SettingError: There is no checkpoint, or it was trained with other settings than ``config``.
-            TrainingError: It is damaged or of another version.
+            SettingError: There is no checkpoint.
+            TrainingError: It is damaged, of another version, or no checkpoint.
         """
         path = folder / CHECKPOINT
         if not path.is_file():
             raise SettingError(f"there is no checkpoint in '{folder}'; start without resuming.")
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises many types for a broken file
-            raise TrainingError(f"the checkpoint '{path}' is damaged; start again without resuming.") from error
-        if state.get("format") != FORMAT:
-            raise TrainingError(f"'{path}' is not a checkpoint of this version; start again without resuming.")
-        _check_same_settings(state["config"], config)
-        progress = Progress(
-            step=state["step"],
-            seconds=state["seconds"],
-            skipped=state["skipped"],
-            broken=set(state["broken"]),
-            records=[Record(**record) for record in state["records"]],
-        )
-        return cls(progress, state["network"], state["optimizer"], state["generator"])
+            state = _unsealed(path.read_bytes())
+            progress = Progress(
+                step=state["step"],
+                seconds=state["seconds"],
+                skipped=state["skipped"],
+                broken=set(state["broken"]),
+                records=[Record(**record) for record in state["records"]],
+            )
+            sources = Sources(**state["sources"])
+            return cls(progress, state["network"], state["optimizer"], state["generator"], state["config"], sources)
+        except Exception as error:  # of many types, if the file is not the one that was written
+            raise TrainingError(
+                f"the checkpoint '{path}' is damaged, of another version, or none; start again with overwrite in place "
+                "of resume."
+            ) from error
+
+    def check_same_settings(self, config: TrainingConfig) -> None:
+        """Raise SettingError if ``config`` would change what is learnt."""
+        for name, value in config.as_dict().items():
+            saved = self.config.get(name)
+            if name not in RESUME_MAY_CHANGE | PATHS and saved != value:
+                raise SettingError(f"the checkpoint was trained with {name} = {saved!r}, not {value!r}.")
 
 
-def _check_same_settings(saved: dict[str, Any], config: TrainingConfig) -> None:
-    for name, value in config.as_dict().items():
-        if name not in RESUME_MAY_CHANGE and saved.get(name) != value:
-            raise SettingError(f"the checkpoint was trained with {name} = {saved.get(name)!r}, not {value!r}.")
+def _unsealed(data: bytes) -> dict[str, Any]:
+    """Return the state in a checkpoint's bytes; raise ValueError if they are not those that were written."""
+    content, seal = data[:-SEAL_BYTES], data[-SEAL_BYTES:]
+    if seal != SEAL + hashlib.sha256(content).digest():
+        raise ValueError("the checksum differs")
+    state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    if state["format"] != FORMAT:
+        raise ValueError(f"the format is {state['format']}")
+    return state

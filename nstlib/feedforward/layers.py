@@ -67,9 +67,9 @@ class InstanceNorm(nn.Module):
 def _centered(x: Tensor) -> Tensor:
     """Return maps (N, C, H, W) less an estimate of each map's mean, which does not change what normalization returns.
 
-    For channels_last activations on the CPU, group_norm takes the variance as mean(x^2) - mean(x)^2, which in float32 is
-    wrong for maps whose mean is large beside their deviation: flat or bright areas. The estimate, from every fourth row
-    and column, is at most four standard deviations from the mean (Cauchy-Schwarz), which leaves no such difference.
+    On the CPU, group_norm takes the variance as mean(x^2) - mean(x)^2, which in float32 is wrong for maps whose mean is
+    large beside their deviation: flat or bright areas. The estimate, from every fourth row and column, is at most four
+    standard deviations from the mean (Cauchy-Schwarz), which leaves no such difference.
     """
     return x - x.detach()[:, :, ::4, ::4].mean((2, 3), keepdim=True)
 

@@ -9,6 +9,7 @@ command with ``accelerate launch``.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterable
@@ -20,25 +21,30 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from .. import images as pictures
-from ..data import gallery
-from ..errors import SettingError, TrainingError
+from ..errors import ImageError, SettingError, TrainingError
+from ..files import check_place, write_atomically
 from ..records import Callback, Record, call_with_image
 from ..runtime import keep_freed_memory, pick_device, pick_precision
 from ..vgg import VGGFeatures
 from .card import earlier_trainings, make_card
-from .checkpoint import Checkpoint, Progress
+from .checkpoint import CHECKPOINT, Checkpoint, Progress
 from .config import TrainingConfig
 from .interrupt import DeferredInterrupt, ignore_interrupts
 from .layers import InstanceNorm
+from .lock import FolderLock
 from .perceptual_loss import PerceptualLoss, identity_loss
-from .photos import Crops, find_photos
+from .photos import Crops, collate, find_photos, read_samples
 from .sheet import paint_sheet
+from .sources import check_same_sources, describe_sources, style_path
 from .transformer import TransformerNet
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 NETWORK = "network.safetensors"
+
+SHEETS = "pictures"
+"""The folder of the sheets within the output folder."""
 
 PATIENCE = 5
 """This many losses in a row that are not finite end the training."""
@@ -49,9 +55,6 @@ OUTLIER_THRESHOLD = 6.0
 LR_WARMUP_STEPS = 50
 """Steps in which the learning rate of the "cosine" schedule grows from zero: Adam's first steps are least stable."""
 
-SAMPLE_SIZE = 384
-"""Long side of the sample photos in pixels."""
-
 
 def train(
     config: TrainingConfig,
@@ -59,34 +62,48 @@ def train(
     callback: Callback | None = None,
     progress: bool = False,
     features: VGGFeatures | None = None,
+    overwrite: bool = False,
 ) -> TransformerNet:
     """Train a network; it is also written to ``output/network.safetensors``.
 
-    A photo that cannot be read is left out and counted. A step whose loss is not finite is skipped and counted.
+    A photo that cannot be read, or is gone by its turn, is left out and counted. A step whose loss is not finite is
+    skipped and counted. The first checkpoint is written before the first step.
 
     Args:
         config: The settings.
         resume: Continue from ``output/checkpoint.pt``, exactly: on the CPU the weights at the end are the same bits as
-            without the interruption. Settings that change what is learnt must be the same.
+            without the interruption. Settings that change what is learnt must be the same, and so must photos and
+            styles (their paths may differ).
         callback: Called with one ``Record`` per step (losses already weighted; ``image`` is a painted sample).
             Returning False stops, and so does Ctrl-C: the checkpoint is written and the network returned as it is.
         progress: Whether to show a progress bar.
         features: An extractor that exists already; else one is made from ``arch`` and ``weights``.
+        overwrite: Whether a training that is already in the output folder may be replaced: its checkpoint at once, its
+            network at the end.
 
     Returns:
         The network in float32 on the CPU, with its card.
 
     Raises:
-        SettingError: A setting cannot be used, or the checkpoint was trained with others.
+        SettingError: A setting cannot be used, the checkpoint was trained with others, or the output folder holds a
+            training already.
         ImageError: The folder contains no photo that can be read, or a style cannot be read.
         LayerError: A layer is unknown, or the weights do not reach it.
         WeightsError: The extractor's weights, or the network to start from, cannot be loaded.
         FileError: The output folder cannot be written.
-        TrainingError: The loss was not finite five times in a row, or the checkpoint is damaged.
+        TrainingError: The loss was not finite five times in a row; the checkpoint is damaged, or was trained with other
+            photos, styles or networks; or another training writes to the output folder.
     """
     config.check()
-    checkpoint = Checkpoint.load(Path(config.output), config) if resume else None
-    return Trainer(config, features, checkpoint).run(callback, progress)
+    if resume and overwrite:
+        raise SettingError("resume continues a training and overwrite replaces it; choose one of them.")
+    output = Path(config.output)
+    is_main = _make_accelerator(pick_device(config.device)).is_main_process
+    with FolderLock(output) if is_main else contextlib.nullcontext():
+        if is_main:
+            _check_output(config, resume or overwrite)
+        checkpoint = Checkpoint.load(output) if resume else None
+        return Trainer(config, features, checkpoint).run(callback, progress)
 
 
 def learning_rate(config: TrainingConfig, step: int) -> float:
@@ -115,22 +132,31 @@ class Trainer:
         self, config: TrainingConfig, features: VGGFeatures | None = None, checkpoint: Checkpoint | None = None
     ) -> None:
         config.check()
-        self.config, self.output = config, Path(config.output)
         self.accelerator = _make_accelerator(pick_device(config.device))  # picks each process's own GPU
+        self.output = Path(config.output)
+        found = find_photos(config.photos, without=[*config.samples, self.output / SHEETS])
+        # a photo that has gone since keeps its place, so that all others keep theirs
+        self.photos = [Path(config.photos, name) for name in checkpoint.sources.photos] if checkpoint else found
+        config = config.with_steps_for(len(self.photos), config.batch * self.accelerator.num_processes)
+        if checkpoint is not None:
+            checkpoint.check_same_settings(config)
+        self.config = config
+        self.samples, self.broken_samples = read_samples(config.samples, found)
         self.device = pick_device(config.device) if config.device else self.accelerator.device
         self.dtype = pick_precision(config.precision, self.device)
         if self.device.type == "cpu":
             keep_freed_memory()
-        self.photos = find_photos(config.photos, without=config.samples)
         torch.manual_seed(config.seed)
         net, self.earlier = _make_network(config)
         features = features or _make_features(config, self.device)
         self.extractor = features.weights_name
+        self.sources = describe_sources(config, found, self.extractor)
         styles = [style_picture(style, config.style_size).to(self.device) for style in config.styles]
         self.loss = PerceptualLoss(config.loss_preset(), features, styles, config.compile)
         net = net.to(self.device).to(memory_format=torch.channels_last).train()
         adam = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
         self.progress = Progress()
+        self.is_resumed = checkpoint is not None
         if checkpoint is not None:
             self._restore(checkpoint, net, adam)
         self.norms = _watch_outliers(net) if config.outlier_weight else []
@@ -138,6 +164,8 @@ class Trainer:
         self.forward = torch.compile(self.net) if config.compile else self.net
 
     def _restore(self, checkpoint: Checkpoint, net: nn.Module, adam: torch.optim.Optimizer) -> None:
+        check_same_sources(checkpoint.sources, self.sources, Path(self.config.photos), checkpoint.progress.broken)
+        self.sources = checkpoint.sources
         net.load_state_dict(checkpoint.network)
         adam.load_state_dict(checkpoint.optimizer)
         torch.set_rng_state(checkpoint.generator)
@@ -148,16 +176,20 @@ class Trainer:
     def run(self, callback: Callback | None = None, progress: bool = False) -> TransformerNet:
         """Train until the last step, a stop or Ctrl-C; return the network."""
         is_main = self.accelerator.is_main_process
+        if is_main and not self.is_resumed:
+            self.save_checkpoint()
         failures = 0  # in a row
         between_steps = True
         bar = tqdm(total=self.config.steps, initial=self.progress.step, unit="step", disable=not (progress and is_main))
         try:
             with bar, DeferredInterrupt() as interrupt:
                 for photos, styles, broken in self._batches():
+                    if len(broken) == len(self.photos):
+                        raise ImageError("none of the photos can be read; look at the folder.")
                     begin = time.perf_counter()
                     between_steps = False
                     record, finite = self.step(photos.to(self.device), styles.to(self.device))
-                    self.progress.broken |= {index for index in broken.tolist() if index >= 0}
+                    self.progress.broken |= set(broken)
                     failures = 0 if finite else failures + 1
                     self._check_failures(failures)
                     self._add(record, time.perf_counter() - begin)
@@ -260,10 +292,10 @@ class Trainer:
         record.seconds = self.progress.seconds
         self.progress.records.append(record)
 
-    def _batches(self) -> Iterable[list[Tensor]]:
+    def _batches(self) -> Iterable[tuple[Tensor, Tensor, list[int]]]:
         """Return batches of (photos, style indices, indices of broken files), from the step reached so far."""
         config, processes = self.config, self.accelerator.num_processes
-        crops = Crops(self.photos, config.size, config.crop, len(config.styles), config.seed)
+        crops = Crops(self.photos, config.size, config.crop, len(config.styles), config.seed, config.crops)
         per_step = config.batch * processes
         numbers = range(self.progress.step * per_step, config.steps * per_step)
         loader = torch.utils.data.DataLoader(
@@ -271,6 +303,7 @@ class Trainer:
             batch_size=config.batch,
             sampler=numbers,
             num_workers=config.workers,
+            collate_fn=collate,
             worker_init_fn=ignore_interrupts,
         )
         return self.accelerator.prepare(loader) if processes > 1 else loader
@@ -280,20 +313,20 @@ class Trainer:
     def _write_when_due(self) -> None:
         step, config = self.progress.step, self.config
         if config.picture_every and step % config.picture_every == 0:
-            sheet = paint_sheet(self._inference_net(), self._samples(), config.styles)
-            pictures.save(sheet, self.output / "pictures" / f"{step:06d}.jpg")
+            sheet = paint_sheet(self._inference_net(), self.samples, config.styles)
+            pictures.save(sheet, self.output / SHEETS / f"{step:06d}.jpg")
         if config.checkpoint_every and step % config.checkpoint_every == 0:
             self.save_checkpoint()
 
     def save_checkpoint(self) -> None:
         """Write the checkpoint."""
         network = self.accelerator.unwrap_model(self.net).state_dict()
-        checkpoint = Checkpoint(self.progress, network, self.adam.state_dict(), torch.get_rng_state())
-        checkpoint.save(self.output, self.config)
+        generator, config = torch.get_rng_state(), self.config.as_dict()
+        Checkpoint(self.progress, network, self.adam.state_dict(), generator, config, self.sources).save(self.output)
 
     def painted_sample(self) -> Tensor:
         """Return the first sample photo, painted in the first style: (1, 3, H, W) on the CPU."""
-        photo = self._samples()[0].to(self.device)
+        photo = self.samples[0].to(self.device)
         with torch.no_grad():
             painted: Tensor = self._inference_net()(photo, 0)
         return painted.float().cpu()
@@ -302,15 +335,13 @@ class Trainer:
         net: TransformerNet = self.accelerator.unwrap_model(self.net)
         return net.for_inference(self.config.precision)
 
-    def _samples(self) -> list[Tensor]:
-        return [pictures.load(path, SAMPLE_SIZE) for path in self.config.samples or self.photos[:2]]
-
     def finish(self) -> TransformerNet:
         """Write the network with its card; return it in float32 on the CPU."""
         net: TransformerNet = self.accelerator.unwrap_model(self.net)
         net.card = make_card(
             self.config, self.progress, len(self.photos), self.extractor, self.accelerator.num_processes, self.earlier
         )
+        net.card["broken_samples"] = self.broken_samples  # as found by the run that wrote the network
         for norm in self.norms:
             norm.outlier_threshold = None
         if self.accelerator.is_main_process:
@@ -321,11 +352,34 @@ class Trainer:
 # --- parts of a training ------------------------------------------------------------------------------------
 
 
+def _check_output(config: TrainingConfig, may_exist: bool) -> None:
+    """Raise an error if the output folder holds a training already, or cannot take the files of one."""
+    output = Path(config.output)
+    photos, sheets = Path(config.photos).resolve(), (output / SHEETS).resolve()
+    if sheets in (photos, *photos.parents):
+        raise SettingError(f"the sheets would go to '{sheets}', among the photos; choose another output.")
+    held = [name for name in (NETWORK, CHECKPOINT) if (output / name).exists()]
+    if held and not may_exist:
+        raise SettingError(
+            f"'{output}' holds a training already ({held[0]}); choose another output, go on with resume, or replace it "
+            "with overwrite."
+        )
+    for name in (NETWORK, CHECKPOINT):
+        check_place(output / name)
+        for left in output.glob(f".{name}.*"):  # what a killed training was writing
+            left.unlink(missing_ok=True)
+    if config.picture_every:
+        write_atomically(output / SHEETS / ".trial", b"").unlink()
+
+
 def style_picture(source: str, size: int) -> Tensor:
-    """Return a style, (1, 3, H, W), from a picture's path or a name in data/styles; ``size`` is its long side."""
-    if not Path(source).exists() and source in gallery.style_names():
-        return gallery.style(source, size)
-    return pictures.load(source, size)
+    """Return a style, (1, 3, H, W), from a picture's path or a name in data/styles.
+
+    Args:
+        source: The path or the name.
+        size: Long side in pixels; 0 keeps the picture's own.
+    """
+    return pictures.load(style_path(source), size or None)
 
 
 def _make_network(config: TrainingConfig) -> tuple[TransformerNet, list[dict[str, Any]]]:
@@ -336,6 +390,7 @@ def _make_network(config: TrainingConfig) -> tuple[TransformerNet, list[dict[str
         "width": config.width,
         "blocks": config.blocks,
         "upsample": config.upsample,
+        "pixels": config.pixels,
     }
     net = TransformerNet(**settings)
     if not config.start:
@@ -350,7 +405,7 @@ def _make_network(config: TrainingConfig) -> tuple[TransformerNet, list[dict[str
 def _make_features(config: TrainingConfig, device: torch.device) -> VGGFeatures:
     preset = config.loss_preset()
     return VGGFeatures(
-        arch=config.arch,
+        arch=preset.arch,
         weights=config.weights,
         pooling=preset.pooling,
         rescale=preset.rescale,

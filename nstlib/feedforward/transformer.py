@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -22,9 +23,9 @@ from torch import Tensor, nn
 
 from ..errors import ImageError, SettingError, WeightsError
 from ..files import write_atomically
-from ..images import Source
+from ..images import Picture, Source, as_image
 from ..images import load as load_image
-from ..runtime import Precision, pick_precision
+from ..runtime import Precision, pick_device, pick_precision
 from .layers import ConvLayer, InstanceNorm, Norm, ResidualBlock, StyleWeights, Upsample, reflect_conv_four_at_once
 
 Pixels = Literal["unit", "byte"]
@@ -169,7 +170,10 @@ class TransformerNet(nn.Module):
 
     def _style_weights(self, style: Style, images: Tensor) -> StyleWeights:
         """Check a style; return an index for the whole batch as it is, and all others as weights (1 or N, styles)."""
-        given = torch.as_tensor(style, device=images.device)
+        try:
+            given = torch.as_tensor(style, device=images.device)
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise SettingError(f"a style is a number or weights, not {style!r:.60}; use style_weights(...).") from error
         if given.is_floating_point():
             weights = given
         else:
@@ -190,9 +194,12 @@ class TransformerNet(nn.Module):
 
         Args:
             precision: Of the convolutions; see ``runtime.pick_precision``. The rest stays float32.
-            device: Where the copy goes; by default where the network is.
+            device: Where the copy goes, see ``runtime.pick_device``; by default where the network is.
+
+        Raises:
+            SettingError: The precision or the device cannot be used.
         """
-        device = torch.device(device) if device is not None else self.last.weight.device
+        device = pick_device(device) if device is not None else self.last.weight.device
         dtype = pick_precision(precision, device)
         net = copy.deepcopy(self).eval().requires_grad_(False).to(device)
         for module in net.modules():
@@ -286,6 +293,8 @@ class TransformerNet(nn.Module):
             net.load_state_dict(state)
         except Exception as error:  # a file that has the format's name but was not written by save()
             raise WeightsError(f"the weights in '{path}' do not fit its own description; get it again.") from error
+        if not all(value.isfinite().all() for value in state.values()):
+            raise WeightsError(f"'{path}' holds weights that are not finite; get a complete copy of it.")
         return net
 
     @classmethod
@@ -310,22 +319,27 @@ class TransformerNet(nn.Module):
 
 
 @torch.no_grad()
-def stylize(net: TransformerNet, image: Tensor | Source, style: Style = 0) -> Tensor:
+def stylize(net: TransformerNet, image: Picture | Source, style: Style = 0) -> Tensor:
     """Return a picture stylised by a network.
 
     Args:
         net: The network; ``net.for_inference()`` makes a faster one.
-        image: A tensor (N, 3, H, W) in [0, 1], or anything that ``nstlib.load`` reads.
+        image: (N, 3, H, W) in [0, 1], or another picture that ``images.as_image`` or ``nstlib.load`` takes.
         style: See ``TransformerNet.forward``.
 
     Returns:
         (N, 3, H, W), float32 in [0, 1], of the picture's size and on its device.
+
+    Raises:
+        ImageError: The picture cannot be used.
+        SettingError: The style does not exist.
     """
-    image = image if isinstance(image, Tensor) else load_image(image)
+    is_file = isinstance(image, (str, os.PathLike)) or hasattr(image, "read")
+    picture = load_image(cast(Source, image)) if is_file else as_image(cast(Picture, image))
     if net.training:  # batch normalisation must use the statistics that it learnt
         net = net.for_inference("float32")
-    painted: Tensor = net(image.to(net.last.weight.device), style)
-    return painted.to(image.device)
+    painted: Tensor = net(picture.to(net.last.weight.device), style)
+    return painted.to(picture.device)
 
 
 def _check_config(config: Mapping[str, Any]) -> None:
