@@ -220,7 +220,6 @@ class VGGFeatures(nn.Module):
         pixels = images * self.input_scale - self.input_offset
         if not self.fast or self._needs_plain_loop():
             return self._iter_plain(pixels, names, wanted)
-        pixels = pixels.to(memory_format=torch.channels_last)
         pool_gain = self.pool_gain if self.pooling == "avg" else None
         convs = {name: self._conv(name) for name in names if name.startswith("conv")}
         return fast_path.iter_features(pixels, names, wanted, convs, pool_gain, self.dtype)

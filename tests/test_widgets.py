@@ -8,15 +8,18 @@ import re
 import sys
 import time
 from datetime import datetime
+from types import SimpleNamespace
 
 import pytest
 import torch
+from IPython.core.formatters import DisplayFormatter
 from PIL import Image
 
-from nstlib import ImageError, SettingError, VGGFeatures, transfer
+from nstlib import ImageError, SettingError, VGGFeatures, course, transfer
 from nstlib.course import anatomy, figures, widgets
 from nstlib.images import to_pil
 from nstlib.pretrained import random_state
+from nstlib.runtime import return_freed_memory
 
 pytest.importorskip("ipywidgets")
 pytest.importorskip("matplotlib")
@@ -325,6 +328,19 @@ def test_figures_have_a_text_alternative(photo, painting, options):
     assert base64.b64decode(data)[:2] == b"\xff\xd8"
     assert metadata == {"alt": "picture: a photo; plot"}
     assert figures.jpeg_output(figures.new_figure(2, 2)) is None  # nothing is drawn
+
+
+def test_a_notebook_stores_figures_with_a_text_alternative_and_returns_memory(photo, monkeypatch):
+    registered = []
+    events = SimpleNamespace(register=lambda event, function: registered.append((event, function)))
+    shell = SimpleNamespace(events=events, display_formatter=DisplayFormatter())
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    monkeypatch.setattr("matplotlib_inline.backend_inline.set_matplotlib_formats", lambda *formats: None)
+    course.setup()
+    data, metadata = shell.display_formatter.format(figures.show({"a cat": photo}))
+    assert base64.b64decode(data["image/jpeg"])[:2] == b"\xff\xd8"
+    assert metadata["image/jpeg"] == {"alt": "a picture: a cat"}
+    assert ("post_execute", return_freed_memory) in registered
 
 
 def test_without_ipywidgets(monkeypatch, photo):

@@ -28,7 +28,7 @@ class MemoryWatch:
 
     Attributes:
         peaks: The largest memory in bytes by cell, counted from 1 with the markdown cells; 0 is before the first one.
-            What processes share, such as PyTorch's libraries, counts once (Linux's PSS; elsewhere for each of them).
+            What the processes share, such as PyTorch's libraries, counts once.
     """
 
     def __init__(self, notebook: NotebookNode) -> None:
@@ -57,14 +57,15 @@ class MemoryWatch:
 
 def family_memory() -> int:
     """Return the memory of all descendants of this process, in bytes."""
-    total = 0
+    own, shared = [0], [0]
     for process in psutil.Process().children(recursive=True):
         try:
             memory = process.memory_full_info()
         except (psutil.NoSuchProcess, psutil.AccessDenied):  # it ended between the two calls
             continue
-        total += getattr(memory, "pss", memory.rss)
-    return total
+        own.append(memory.uss)
+        shared.append(memory.rss - memory.uss)
+    return sum(own) + max(shared)
 
 
 def cpu_seconds() -> float:

@@ -74,7 +74,9 @@ def picture(mode: str, width: int = 40, height: int = 28) -> Image.Image:
         image.putalpha(Image.fromarray((x / width * 255).astype(np.uint8)))
         return image.convert("LA" if mode == "PA" else mode).convert(mode)
     if mode == "LAB":
-        return ImageCms.profileToProfile(image, *map(ImageCms.createProfile, ("sRGB", "LAB")), outputMode="LAB")
+        lab = ImageCms.profileToProfile(image, *map(ImageCms.createProfile, ("sRGB", "LAB")), outputMode="LAB")
+        del lab.info["icc_profile"]  # it has the time at which it was made
+        return lab
     if mode.startswith("I"):
         kind = {"I;16": "<u2", "I;16B": ">u2", "I": "<i4"}[mode]
         return Image.fromarray((rgb[..., 0] * 257).astype(kind))
@@ -96,7 +98,13 @@ def encoded(file_format: str, image: Image.Image, **options: object) -> bytes | 
             image.save(buffer, file_format, **options)
         except Exception:
             return None
-    return buffer.getvalue()
+    data = bytearray(buffer.getvalue())
+    if file_format == "AVIF":  # an animation has the time at which it was made
+        for box in (b"mvhd", b"tkhd", b"mdhd"):
+            start = data.find(box) + 8
+            if start > 8:
+                data[start : start + 16] = bytes(16)
+    return bytes(data)
 
 
 @functools.cache
