@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # CI installs the versions of constraints.txt; elsewhere the ranges of pyproject.toml hold.
 CONSTRAINTS := $(if $(CI),-c constraints.txt,)
+EXTRAS := course,dev,onnx
 # A process per core, one thread each; the tests of a file, or the cells of a notebook, stay in one process.
 WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
@@ -18,7 +19,7 @@ help:  ## list the targets
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check $(CONSTRAINTS) -e '.[course,dev,onnx]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(CONSTRAINTS) -e '.[$(EXTRAS)]'
 	@touch $@
 
 install: $(STAMP)  ## make .venv with all that the course needs

@@ -1,8 +1,9 @@
 """Lower bound of a step: the sum of the best times of VGG's convolutions on this machine.
 
-Each convolution runs alone, several times on the same tensors, in both memory formats, forward and backward with
-respect to its input; the fastest call counts. No step with these convolutions can be faster. None can reach the bound
-either, because all tensors between the layers would have to be in the cache already.
+Each convolution runs alone, several times on the same tensors, in both memory formats and in the library's own way
+(nstlib/winograd.py), forward and backward with respect to its input; the fastest call counts. No step with these
+convolutions can be faster. None can reach the bound either, because all tensors between the layers would have to be in
+the cache already.
 
 ``python -m benchmarks.floor '{"weights": "full", "size": [256, 256], "repeats": 5}'``
 """
@@ -20,6 +21,7 @@ import torch
 from nstlib import VGGFeatures, layer_names
 from nstlib.runtime import keep_freed_memory, pick_device
 from nstlib.timing import synchronize
+from nstlib.winograd import conv3x3, conv3x3_transposed
 
 from .worker import weights_of
 
@@ -61,7 +63,7 @@ def floor(weights: str, size: tuple[int, int], device: torch.device, repeats: in
 def convolution_times(
     conv: torch.nn.Conv2d, backward_dtype: torch.dtype, size: tuple[int, int], device: torch.device, repeats: int
 ) -> dict[str, float]:
-    """Return the best seconds of one convolution over both memory formats.
+    """Return the best seconds of one convolution over both memory formats and both ways to compute it.
 
     The forward pass runs in the dtype of the weights, the backward pass in ``backward_dtype``.
     """
@@ -73,10 +75,15 @@ def convolution_times(
         x = torch.rand(1, in_channels, *size, device=device).to(weight.dtype)
         grad = torch.rand(1, out_channels, *size, device=device).to(backward_dtype)
         x, grad = (tensor.contiguous(memory_format=memory_format) for tensor in (x, grad))
-        forward = partial(torch.conv2d, x, weight, conv.bias, padding=1)
-        backward = partial(torch.conv_transpose2d, grad, backward_weight, padding=1)
-        times["forward"] = min(times["forward"], best_time(forward, repeats))
-        times["backward"] = min(times["backward"], best_time(backward, repeats))
+        ways = {
+            "forward": [partial(torch.conv2d, x, weight, conv.bias, padding=1), partial(conv3x3, x, weight, conv.bias)],
+            "backward": [
+                partial(torch.conv_transpose2d, grad, backward_weight, padding=1),
+                partial(conv3x3_transposed, grad, backward_weight),
+            ],
+        }
+        for direction, calls in ways.items():
+            times[direction] = min(times[direction], *(best_time(call, repeats) for call in calls))
     return times
 
 

@@ -124,7 +124,6 @@ def quick_plan() -> Plan:
     return Plan(
         name="quick",
         steps=((64, 64),),
-        handed_back=True,
         networks=((64, 64),),
         widths={"slim": 16},
         training=(64, 64),

@@ -26,7 +26,7 @@ from .feedforward.config import TrainingConfig
 from .feedforward.models import load_model, model_names, style_weights, styles_of
 from .feedforward.training import train
 from .feedforward.transformer import TransformerNet, stylize
-from .images import from_pil, load, resize, save, side_by_side, to_pil
+from .images import as_image, from_pil, load, resize, save, side_by_side, to_pil
 from .losses import content_loss, gram_matrix, style_loss, total_variation
 from .objective import Objective
 from .optimize import synthesize
@@ -60,6 +60,7 @@ __all__ = [
     "classify",
     "content_loss",
     "default_weights",
+    "as_image",
     "from_pil",
     "get_preset",
     "gram_matrix",

@@ -92,9 +92,13 @@ class _ConvFromOutput(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, graph: Tensor, output: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(output, weight)
+    def forward(graph: Tensor, output: Tensor, weight: Tensor) -> Tensor:
         return output.detach()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], result: Tensor) -> None:
+        _, output, weight = inputs
+        ctx.save_for_backward(output, weight)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
@@ -106,9 +110,13 @@ class _ConvReLUFromOutput(torch.autograd.Function):
     """As ``_ConvFromOutput``, with the ReLU after the convolution."""
 
     @staticmethod
-    def forward(ctx: Any, graph: Tensor, output: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(output, weight)
+    def forward(graph: Tensor, output: Tensor, weight: Tensor) -> Tensor:
         return output.detach()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], result: Tensor) -> None:
+        _, output, weight = inputs
+        ctx.save_for_backward(output, weight)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
@@ -124,9 +132,13 @@ class _AvgPoolFromOutput(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, graph: Tensor, output: Tensor, gain: float) -> Tensor:
-        ctx.size, ctx.gain = graph.shape[2:], gain
+    def forward(graph: Tensor, output: Tensor, gain: float) -> Tensor:
         return output.detach()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, float], result: Tensor) -> None:
+        graph, _, gain = inputs
+        ctx.size, ctx.gain = graph.shape[2:], gain
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
@@ -141,9 +153,13 @@ class _MaxPoolFromOutput(torch.autograd.Function):
     """``F.max_pool2d(graph, 2)`` with the output and the places of the maxima given."""
 
     @staticmethod
-    def forward(ctx: Any, graph: Tensor, output: Tensor, places: Tensor) -> Tensor:
-        ctx.save_for_backward(graph, places)
+    def forward(graph: Tensor, output: Tensor, places: Tensor) -> Tensor:
         return output.detach()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], result: Tensor) -> None:
+        graph, _, places = inputs
+        ctx.save_for_backward(graph, places)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
@@ -185,10 +201,10 @@ class _Gram(torch.autograd.Function):
     product is a sum over pieces of positions; backward, dL/dF = (S + S^T) F / divisor is a 1 x 1 convolution.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, features: Tensor, divisor: float) -> Tensor:
-        ctx.save_for_backward(features)
-        ctx.divisor = divisor
+    def forward(features: Tensor, divisor: float) -> Tensor:
         n, c, h, w = features.shape
         positions = features.flatten(2).transpose(1, 2)  # (N, H*W, C), a view
         if (
@@ -204,6 +220,11 @@ class _Gram(torch.autograd.Function):
             part = part.to(out.dtype)
             out.baddbmm_(part.transpose(1, 2), part)
         return out / divisor
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float], result: Tensor) -> None:
+        features, ctx.divisor = inputs
+        ctx.save_for_backward(features)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:

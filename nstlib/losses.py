@@ -27,8 +27,8 @@ EPSILON = 1e-12
 def gram_matrix(features: Tensor, divisor: GramDivisor = "hw") -> Tensor:
     """Return the Gram matrices G_ij = sum_k F_ik F_jk / divisor of activations.
 
-    Computed in float32, or in float64 for activations of float64; differentiable twice. ``plain_gram`` is the same as
-    the formula says.
+    Computed in float32, or in float64 for activations of float64. Differentiable twice; ``torch.func`` can transform it
+    by grad and vmap. ``plain_gram`` is the same as the formula says.
 
     Args:
         features: (N, C, H, W); a single (C, H, W) counts as a batch of one.

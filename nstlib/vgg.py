@@ -49,13 +49,15 @@ CHOICES: dict[str, tuple[str, ...]] = {
 """Settings of ``VGGFeatures`` that are names, with their values."""
 
 FLOAT32_UNTIL = {"wide": "conv2_2", "narrow": "conv4_1"}
-"""The last convolution whose values a network in bfloat16 computes in float32: for VGG's widths, and for narrower ones.
+"""With average pooling, the last convolution whose values a network in bfloat16 computes in float32: for VGG's widths,
+and for narrower ones. With max pooling it is the last one before pool4.
 
 Rounding moves the sums before the ReLUs by a few thousandths, which opens or closes about as many ReLUs, and each
 passes all of its gradient or none: the gradient then points elsewhere (cosine with float32's 0.985 to 0.998, compact
 network). Gradients themselves may be rounded (0.99999). Most of the error arises early, so float32 in the first layers
-suffices; narrow layers average less of it away and need more of them. Found by trying with the compact network and the
-real VGG-19 up to conv3_4; held by tests/test_accuracy.py.
+suffices; narrow layers average less of it away and need more of them. Max pooling adds a decision of the same kind,
+which of four values is the largest, and needs float32 wherever a pooling follows. Found by trying with the compact
+network, random weights of full width, and the real VGG-19 up to conv3_4; held by tests/test_accuracy.py.
 """
 
 LARGEST_PIXEL = 10.0
@@ -82,8 +84,9 @@ class VGGFeatures(nn.Module):
         device: Where the network runs; see ``runtime.pick_device``.
         preprocessing: A key of ``PREPROCESSING``. Images are always passed as RGB in [0, 1].
         float32_until: In bfloat16, the last convolution whose values are computed in float32; None takes
-            ``FLOAT32_UNTIL``.
-        fast: Whether to run the fast path; see ``fast``. False for transforms of ``torch.func`` (grad, vmap, jvp ...).
+            what keeps the gradient right, see ``FLOAT32_UNTIL``.
+        fast: Whether to run the fast path; see ``fast``. Of the transforms of ``torch.func`` it supports grad; vmap and
+            jvp need False.
         channel_order: "bgr" for weights that expect BGR, such as the files of neural-style-pt, which come from Caffe
             and have the same keys as torchvision's; they also need preprocessing "caffe255". The input channels of the
             first convolution are reversed on loading, so ``state_dict()`` holds weights for RGB.
@@ -278,6 +281,8 @@ class VGGFeatures(nn.Module):
 
     def _check_float32_until(self, name: str | None) -> str:
         if name is None:
+            if self.pooling == "max":
+                return [n for n in self.names if n.startswith("conv4")][-1]
             return FLOAT32_UNTIL["wide" if self.channels("conv1_1") >= WIDTHS[0] else "narrow"]
         if name not in self.names or not name.startswith("conv"):
             raise LayerError(f"float32_until is {name!r}; name a convolution such as 'conv2_2', or leave it out.")

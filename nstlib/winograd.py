@@ -1,10 +1,10 @@
 """3 x 3 convolutions in float32 on the CPU by Winograd's algorithm, where that is faster.
 
-PyTorch carries NNPACK, which needs 2.25 multiplications for what takes a direct convolution 9 (Lavin and Gray 2016), at
-the price of a rounding error ten times as large (1e-5 of the values). It works on contiguous maps only, needs enough
-channels to pay for the transforms, and is slower on small maps. Which way a layer takes follows from its shape alone,
-not from a measurement at run time, so that the same program gives the same bits again; ``python -m benchmarks.winograd``
-measures both ways for the shapes of VGG.
+PyTorch carries NNPACK, whose transforms of 8 x 8 tiles replace most of the multiplications of a direct convolution
+(Lavin and Gray 2016), at the price of a rounding error ten times as large (1e-5 of the values). It works on contiguous
+maps only, needs enough channels to pay for the transforms, and is slower on small maps. Which way a layer takes follows
+from its shape alone and not from a measurement at run time, so that the same program returns the same bits again;
+``python -m benchmarks.winograd`` measures both ways for the shapes of VGG.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MIN_SIDE = 32
 def is_available() -> bool:
     """Return whether this PyTorch has NNPACK and the processor can run it; asking also sets it up."""
     found = hasattr(torch.backends, "nnpack") and hasattr(torch, "_nnpack_spatial_convolution")
-    return found and bool(torch.backends.nnpack.is_available())
+    return found and bool(torch.backends.nnpack.is_available())  # type: ignore[no-untyped-call]
 
 
 def pays(x: Tensor, in_channels: int, out_channels: int) -> bool:
@@ -60,5 +60,5 @@ def conv3x3_transposed(grad: Tensor, weight: Tensor) -> Tensor:
 
 def _nnpack(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     # one picture at a time: NNPACK's code for batches is slower
-    pictures = [torch._nnpack_spatial_convolution(picture, weight, bias, padding=1) for picture in x.split(1)]
+    pictures = [torch._nnpack_spatial_convolution(picture, weight, bias, padding=1) for picture in torch.split(x, 1)]
     return pictures[0] if len(pictures) == 1 else torch.cat(pictures)

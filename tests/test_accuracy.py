@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from nstlib import Objective, VGGFeatures, get_preset, transfer
+from nstlib import PRESETS, Objective, VGGFeatures, get_preset, transfer
 from nstlib.data import gallery
 from nstlib.pretrained import Weights, random_state
 from nstlib.runtime import has_bfloat16
+from nstlib.vgg import Pooling
 
 pytestmark = pytest.mark.slow
 NATIVE = has_bfloat16(torch.device("cpu"))
@@ -27,40 +28,71 @@ def gradient(objective: Objective, picture: Tensor) -> Tensor:
     return torch.autograd.grad(objective(picture).sum(), picture)[0].double().flatten()
 
 
-def cosine_similarities(weights: Weights, size: int, float32_until: str | None = None) -> list[float]:
-    """Compare gradients in bfloat16 and float32: for four pairs, at the photo, between photo and noise, at noise."""
-    preset = get_preset("course")
-    networks = [
-        VGGFeatures(weights=weights, pooling=preset.pooling, precision=precision, float32_until=float32_until)
-        for precision in ("auto", "float32")
-    ]
-    assert [n.dtype for n in networks] == [torch.bfloat16, torch.float32]
-    similarities = []
-    for i, (content, style) in enumerate(PAIRS):
-        content, style = gallery.content(content, size), gallery.style(style, size)
-        objectives = [Objective(preset, network, content, style) for network in networks]
-        noise = torch.rand(content.shape, generator=torch.Generator().manual_seed(i))
-        for share in (0.0, 0.4, 1.0):
-            picture = torch.lerp(content, noise, share)
-            bfloat16, float32 = (gradient(objective, picture) for objective in objectives)
-            similarities.append(torch.cosine_similarity(bfloat16, float32, dim=0).item())
-    return similarities
+def cosine_similarities(
+    weights: Weights,
+    size: int,
+    presets: list[str],
+    poolings: tuple[Pooling, ...] = ("avg",),
+    count: int = 4,
+    float32_until: str | None = None,
+) -> dict[str, float]:
+    """Compare gradients in bfloat16 and float32: the smallest cosine of each preset and pooling.
+
+    For ``count`` pairs, at the photo, between photo and noise, and at noise.
+    """
+    smallest = {}
+    for name, pooling in product(presets, poolings):
+        preset = get_preset(name).replace(arch="vgg19", pooling=pooling)
+        bfloat16, float32 = (
+            VGGFeatures(
+                weights=weights,
+                pooling=pooling,
+                preprocessing=preset.preprocessing,
+                precision=precision,
+                float32_until=float32_until,
+            )
+            for precision in ("bfloat16", "float32")
+        )
+        similarities = []
+        for i, (content, style) in enumerate(PAIRS[:count]):
+            content, style = gallery.content(content, size), gallery.style(style, size)
+            objectives = [Objective(preset, network, content, style) for network in (bfloat16, float32)]
+            noise = torch.rand(content.shape, generator=torch.Generator().manual_seed(i))
+            for share in (0.0, 0.4, 1.0):
+                picture = torch.lerp(content, noise, share)
+                gradients = [gradient(objective, picture) for objective in objectives]
+                similarities.append(torch.cosine_similarity(*gradients, dim=0).item())
+        smallest[f"{name}, {pooling}"] = min(similarities)
+    return smallest
+
+
+def at_least_999(similarities: dict[str, float]) -> bool:
+    return min(similarities.values()) >= 0.999
+
+
+def test_gradients_in_bfloat16_for_every_preset_and_pooling():
+    """In emulation, too, at a small size."""
+    similarities = cosine_similarities("compact", 96 if NATIVE else 48, list(PRESETS), ("max", "avg"), count=1)
+    assert len(similarities) == 2 * len(PRESETS)
+    assert at_least_999(similarities), similarities
+
+
+def test_gradients_in_bfloat16_of_a_full_width_vgg():
+    size, presets = (112, ["course", "gatys2016"]) if NATIVE else (48, ["course"])
+    similarities = cosine_similarities(random_state(), size, presets, ("max", "avg"), count=1)
+    assert at_least_999(similarities), similarities
 
 
 @needs_bfloat16
-def test_gradient_of_a_full_width_vgg_agrees_with_float32():
-    assert min(cosine_similarities(random_state(), 112)) >= 0.999
+def test_gradients_in_bfloat16_for_four_pairs():
+    assert at_least_999(cosine_similarities("compact", 128, ["course"]))
+    assert at_least_999(cosine_similarities(random_state(), 112, ["course"]))
 
 
-@needs_bfloat16
-def test_gradient_of_the_compact_extractor_agrees_with_float32():
-    assert min(cosine_similarities("compact", 128)) >= 0.999
-
-
-@needs_bfloat16
-def test_gradient_differs_when_only_the_first_layer_is_float32():
-    """Rounding decides whether ReLUs near zero are open; the tests above must be able to detect that."""
-    assert min(cosine_similarities("compact", 128, float32_until="conv1_1")) < 0.999
+@pytest.mark.parametrize(("pooling", "float32_until"), [("avg", "conv1_1"), ("max", "conv3_1")])
+def test_gradients_differ_when_too_few_layers_are_float32(pooling, float32_until):
+    """Rounding decides whether ReLUs near zero are open and which value is the largest: the tests above detect that."""
+    assert not at_least_999(cosine_similarities("compact", 96, ["course"], (pooling,), 1, float32_until))
 
 
 def test_final_losses_agree_with_float32():

@@ -49,7 +49,6 @@ def test_second_derivatives(pooling):
     found = []
     for network in both_paths(pooling=pooling, precision="float32"):
         network = network.double()
-        network.dtype = torch.float64
         x = images.clone().requires_grad_()
         features = network(x, ["relu1_2", "conv2_1", "pool2"])
         loss = sum(gram_matrix(f).square().sum() for f in features.values())

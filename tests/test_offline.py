@@ -52,7 +52,7 @@ transfer(photos[0], style, steps=2)
 stylize(load_model("waves"), photos[0])
 nstlib.classify(photos[0])
 figures.jpeg(figures.show(photos[:2]))
-widgets.upload_photo().still()
+widgets.upload_photo()
 lesson_table()
 photo, painting = str(folder / "photos" / "0.png"), str(folder / "style.png")
 train = f"train --quiet --photos {folder / 'photos'} --styles {painting} --output {folder / 'out'} --steps 2"

@@ -530,7 +530,7 @@ looked_at = [f"relu{b}_1" for b in range(1, 6)]
 right_maps = features(photo, looked_at)
 harm = {}
 for name, network_sees in wrong.items():
-    maps = features(network_sees * std + mean, looked_at)
+    maps = dict(features.iter_features(network_sees * std + mean, looked_at))  # does not check the range of pixels
     harm[name] = {n: ((maps[n] - right_maps[n]).norm() / right_maps[n].norm()).item() for n in looked_at}
 anatomy.lines(harm, "distance from the right feature maps", "relative", log=True)
 
@@ -540,7 +540,10 @@ anatomy.lines(harm, "distance from the right feature maps", "relative", log=True
 # %%
 number = anatomy.top_channels(right_maps["relu3_1"], 1)[0]
 views = {"right": right_maps["relu3_1"]}
-views |= {name: features(network_sees * std + mean, ["relu3_1"])["relu3_1"] for name, network_sees in wrong.items()}
+views |= {
+    name: dict(features.iter_features(network_sees * std + mean, "relu3_1"))["relu3_1"]
+    for name, network_sees in wrong.items()
+}
 show({name: anatomy.heatmap(view[0, number], 180) for name, view in views.items()}, width=9)
 
 # %%
@@ -798,7 +801,9 @@ anatomy.Table(["preprocessing", "coffee", "", "chelsea", ""], rows)
 # %%
 fetch = features.weights_name == "imagenet"  # True fetches VGG-19 from torchvision's server, once
 if fetch:
-    thousand = anatomy.show_predictions(photos, {name: classify(picture, "imagenet") for name, picture in photos.items()})
+    thousand = anatomy.show_predictions(
+        photos, {name: classify(picture, "imagenet") for name, picture in photos.items()}
+    )
 else:
     thousand = "not fetched: 202 classes will do for now"
 thousand

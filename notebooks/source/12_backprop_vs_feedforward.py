@@ -1333,8 +1333,8 @@ Table(["", *next(iter(by_side.values())), "400 steps / pass, slim", "full"], row
 #
 # ## 9 · Memory
 #
-# Time is not the only bill. How much memory does each method *add*, at its peak? On the CPU each run is a process of
-# its own (`peak_memory`; freed memory stays with a process, so in this one the second would seem to need nothing).
+# Time is not the only bill. How much memory does each method *add*, at its peak? Before each run `peak_memory` returns
+# freed memory to the system; otherwise the second run would reuse the memory of the first and seem to need none.
 
 # %%
 setup = """
@@ -1352,7 +1352,7 @@ nstlib.stylize(network, small)
 """
 units.clear()
 sides.clear()
-wide_vgg = wide_objective = wide_network = None  # small machines need the room
+wide_vgg = wide_objective = wide_network = wide_state = recipe_loss = None  # small machines need the room
 return_freed_memory()
 jobs = {
     "Gatys": "nstlib.transfer(photo, style, preset, steps=12, optimizer='lbfgs', features=extractor)",

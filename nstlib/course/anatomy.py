@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..images import from_pil
 from . import figures
-from .widgets import DISPLAY_SIDE, ShownWidget, require_ipywidgets
+from .widgets import DISPLAY_SIDE, LivePicture, ShownWidget, require_ipywidgets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,7 +121,7 @@ class Browser(ShownWidget):
         ranked: For each layer its channels, those that vary most first.
         layer: The slider over layers.
         channel: The slider over channels.
-        view: The ``HTML`` widget with the picture.
+        view: The picture that is shown.
     """
 
     def __init__(self, maps: Mapping[str, Tensor], channels: int = 16, side: int = DISPLAY_SIDE) -> None:
@@ -139,25 +139,21 @@ class Browser(ShownWidget):
         last = min(len(ranked) for ranked in self.ranked.values())
         self.layer = widgets.SelectionSlider(options=list(self.maps), description="layer", **options)
         self.channel = widgets.IntSlider(value=1, min=1, max=last, description="map", **options)
-        self.label, self.view = widgets.HTML(), widgets.HTML()
-        self._still = b""
+        self.label = widgets.HTML()
         for slider in (self.layer, self.channel):
             slider.observe(lambda _: self.select(self.layer.value, self.channel.value), "value")
+        self.view = self.still = LivePicture(b"", "")
         self.select(self.layer.value)
-        self.widget = widgets.VBox([self.layer, self.channel, self.label, self.view])
+        self.widget = widgets.VBox([self.layer, self.channel, self.label, self.view.widget])
 
     def select(self, layer: str, rank: int = 1) -> bytes:
         """Show the feature map of a layer with this rank (1 varies most) and return its JPEG file."""
         channel, maps = self.ranked[layer][rank - 1], self.maps[layer]
         height, width = maps.shape[2:]
-        self.label.value = f"{layer}, channel {channel} of {maps.shape[1]}, {width} x {height} values"
-        self._still = figures.jpeg(_heatmap_image(maps[0, channel], self.side))
-        self.view.value = figures.img_html(*self.still())
-        return self._still
-
-    def still(self) -> tuple[bytes, str]:
-        """Return the selected feature map as a JPEG file, and which one it is."""
-        return self._still, f"feature map of {self.label.value}"
+        which = f"{layer}, channel {channel} of {maps.shape[1]}, {width} x {height} values"
+        self.label.value = which
+        self.view.show(figures.jpeg(_heatmap_image(maps[0, channel], self.side)), f"feature map of {which}")
+        return self.view.value
 
 
 # --- plots ---------------------------------------------------------------------------------------------

@@ -5,8 +5,6 @@ Figures are made without pyplot, so that none is displayed twice and a thread ca
 
 from __future__ import annotations
 
-import base64
-import html
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -102,18 +100,6 @@ def jpeg(picture: Picture | Figure, quality: int = 88) -> bytes:
     else:
         picture.savefig(buffer, format="jpeg", dpi=DPI, pil_kwargs={"quality": quality})
     return buffer.getvalue()
-
-
-def img_html(file: bytes, alt: str, width: str = "auto") -> str:
-    """Return an HTML element that contains a JPEG file, for live widgets: ipywidgets' Image has no text alternative.
-
-    Args:
-        file: The JPEG file.
-        alt: What it shows, for readers who cannot see it.
-        width: Width in CSS, such as "45%".
-    """
-    data = base64.b64encode(file).decode("ascii")
-    return f"<img src='data:image/jpeg;base64,{data}' alt='{html.escape(alt)}' style='width:{width}'>"
 
 
 def alt_text(figure: Figure) -> str:

@@ -1,8 +1,8 @@
 """Live widgets of the lessons: upload a photo, watch a transfer and stop it, slide over pictures.
 
 What a widget does is in plain functions and methods that return values, so that it can be tested and used without a
-browser. Each widget has static counterparts: ``.figure()``, and ``.still()``, which takes the widget's place in a page
-that cannot run code. Works with ipywidgets 7.7 (Colab) and 8.
+browser. Each widget has static counterparts: ``.figure()``, and ``.still``, which takes its place in a page that cannot
+run code. Works with ipywidgets 7.7 (Colab) and 8.
 """
 
 from __future__ import annotations
@@ -60,33 +60,51 @@ def require_ipywidgets() -> ModuleType:
     return ipywidgets
 
 
+class LivePicture:
+    """A picture in a widget, with a text alternative, which ipywidgets' Image lacks.
+
+    Attributes:
+        value: The JPEG file.
+        alt: What it shows, for readers who cannot see it.
+        widget: The ipywidget, to be put into a box.
+    """
+
+    def __init__(self, value: bytes, alt: str, width: str = "auto") -> None:
+        """Make the widget; ``width`` is its width in CSS, such as "45%"."""
+        self._style = "" if width == "auto" else "width:100%"
+        self.widget = require_ipywidgets().HTML(layout={"width": width})
+        self.show(value, alt)
+
+    def show(self, value: bytes, alt: str) -> None:
+        """Show another picture."""
+        self.value, self.alt = value, alt
+        data = base64.b64encode(value).decode("ascii")
+        self.widget.value = f"<img src='data:image/jpeg;base64,{data}' alt='{html.escape(alt)}' style='{self._style}'>"
+
+
 class ShownWidget:
     """Base of objects that a notebook displays when they are the last line of a cell.
 
     Attributes:
         widget: The ipywidget to display.
+        still: The picture that takes its place where there is no kernel, such as in a stored notebook.
     """
 
     widget: Any
-
-    def still(self) -> tuple[bytes, str]:
-        """Return the picture that the widget shows now, as a JPEG file, and what it shows in words."""
-        raise NotImplementedError
+    still: LivePicture
 
     def _ipython_display_(self) -> None:
-        """Display the widget, with a still picture for pages that cannot: a notebook on GitHub, or before it runs."""
         from IPython.display import display
 
-        file, alt = self.still()
-        image = Image.open(io.BytesIO(file))
+        image = Image.open(io.BytesIO(self.still.value))
         image.thumbnail((STILL_SIDE, STILL_SIDE))
         view = {"model_id": self.widget.model_id, "version_major": 2, "version_minor": 0}
         bundle = {
             "application/vnd.jupyter.widget-view+json": view,
             "image/jpeg": base64.b64encode(figures.jpeg(image, quality=75)).decode("ascii"),
-            "text/plain": alt,
+            "text/plain": self.still.alt,
         }
-        display(bundle, raw=True, metadata={"image/jpeg": {"alt": alt}})
+        display(bundle, raw=True, metadata={"image/jpeg": {"alt": self.still.alt}})
 
 
 def resize_down(picture: Tensor, long_side: int) -> Tensor:
@@ -142,7 +160,7 @@ def read_photo(name: str, content: bytes) -> Tensor:
     try:
         return load(io.BytesIO(content))
     except ImageError as error:
-        if name.lower().endswith((".heic", ".heif", ".avif")):
+        if name.lower().endswith((".heic", ".heif")):
             raise ImageError(f"'{name}' is in a format that cannot be read here; export it as JPEG first.") from error
         raise ImageError(str(error).replace("the picture", f"'{name}'", 1)) from error
 
@@ -168,10 +186,10 @@ class Upload(ShownWidget):
         self.uploaded = False
         self.message = f"No photo chosen yet: {self.name} is used."
         self.button = widgets.FileUpload(accept="image/*", multiple=False, description="Choose a photo")
-        self.preview = widgets.HTML(figures.img_html(*self.still()))
+        self.preview = self.still = LivePicture(*self._preview())
         self.label = widgets.HTML(_label_html(f"{self.message} {LIMIT_HINT}"))
         self.button.observe(self._on_change, names="value")
-        self.widget = widgets.VBox([widgets.HBox([self.button, self.label]), self.preview])
+        self.widget = widgets.VBox([widgets.HBox([self.button, self.label]), self.preview.widget])
 
     def accept(self, value: object) -> str:
         """Use the newest file of a ``FileUpload.value``; a file that cannot be read changes nothing.
@@ -200,8 +218,7 @@ class Upload(ShownWidget):
         """Return the photo in use as a figure."""
         return figures.show(self.photo, self.name)
 
-    def still(self) -> tuple[bytes, str]:
-        """Return the preview of the photo in use, as a JPEG file, and its description."""
+    def _preview(self) -> tuple[bytes, str]:
         return figures.jpeg(resize_down(self.photo, PREVIEW_SIDE)), f"the photo in use: {self.name}"
 
     def _on_change(self, change: Mapping[str, object]) -> None:
@@ -212,7 +229,7 @@ class Upload(ShownWidget):
         self.accept(change["new"])
         forget_file(self.button)
         self.label.value = _label_html(self.message)
-        self.preview.value = figures.img_html(*self.still())
+        self.preview.show(*self._preview())
 
 
 def upload_photo(default: str | Tensor = "chelsea", size: int = 512) -> Upload:
@@ -266,13 +283,12 @@ class LiveTransfer(ShownWidget):
         self.start_button = widgets.Button(description="Start", button_style="success", icon="play")
         self.stop_button = widgets.Button(description="Stop", button_style="danger", icon="stop", disabled=True)
         self.label = widgets.HTML(_label_html("Press Start and watch."))
-        self.picture = widgets.HTML(layout=widgets.Layout(width="45%"))
-        self.plot = widgets.HTML(layout=widgets.Layout(width="54%"))
-        self._show(content)
+        self.picture = self.still = LivePicture(_display_jpeg(content), "the photo before the first step", "45%")
+        self.plot = LivePicture(*_plot([]), "54%")
         self.start_button.on_click(lambda _: self.start())
         self.stop_button.on_click(lambda _: self.stop())
         buttons = widgets.HBox([self.start_button, self.stop_button, self.label])
-        views = widgets.HBox([self.picture, self.plot], layout=widgets.Layout(align_items="flex-start"))
+        views = widgets.HBox([self.picture.widget, self.plot.widget], layout=widgets.Layout(align_items="flex-start"))
         self.widget = widgets.VBox([buttons, views])
 
     @property
@@ -334,17 +350,9 @@ class LiveTransfer(ShownWidget):
                 self.label.value = _label_html(f"The run failed: {self.error}")
             self.start_button.disabled, self.stop_button.disabled = False, True
 
-    def still(self) -> tuple[bytes, str]:
-        """Return the result, or the photo before, as a JPEG file, and its description."""
-        if self.result is None:
-            return _display_jpeg(self.content), "the photo before the first step"
-        return _display_jpeg(self.result.image), f"the picture after {len(self.records)} steps"
-
     def _show(self, picture: Tensor) -> None:
-        step = self.records[-1].step if self.records else 0
-        self.picture.value = figures.img_html(_display_jpeg(picture), f"the picture after step {step}", "100%")
-        plot = _plot(self.records)
-        self.plot.value = figures.img_html(figures.jpeg(plot), figures.alt_text(plot), "100%")
+        self.picture.show(_display_jpeg(picture), f"the picture after step {self.records[-1].step}")
+        self.plot.show(*_plot(self.records))
 
 
 def watch_transfer(
@@ -421,14 +429,16 @@ def end_line(result: Result) -> str:
     return f"{ending}: {len(result.records)} steps in {result.seconds:.1f} s{loss}."
 
 
-def _plot(records: Sequence[Record]) -> Figure:
+def _plot(records: Sequence[Record]) -> tuple[bytes, str]:
+    """Return the plot of the losses as a JPEG file, and what it shows."""
     width, height = 4.4, 2.8
     if records:
-        return figures.curve(records, width=width, height=height)
+        figure = figures.curve(records, width=width, height=height)
+        return figures.jpeg(figure), figures.alt_text(figure)
     figure = figures.new_figure(width, height)
-    figure.text(0.5, 0.5, "the losses will be drawn here", ha="center", color="#9aa0a6")
-    figure.set_label("the losses will be drawn here")
-    return figure
+    sentence = "the losses will be drawn here"
+    figure.text(0.5, 0.5, sentence, ha="center", color="#9aa0a6")
+    return figures.jpeg(figure), sentence
 
 
 # --- slide over pictures -------------------------------------------------------------------------------
@@ -442,7 +452,7 @@ class Slider(ShownWidget):
         labels: Their labels.
         files: Their JPEG files, as bytes.
         slider: The ``SelectionSlider`` widget.
-        view: The ``HTML`` widget with the picture.
+        view: The picture that is shown.
     """
 
     def __init__(
@@ -462,19 +472,16 @@ class Slider(ShownWidget):
             style={"description_width": "initial"},
             layout=widgets.Layout(width="420px"),
         )
-        self.view = widgets.HTML(figures.img_html(*self.still()))
+        self.view = self.still = LivePicture(*self._selected(0))
         self.slider.observe(lambda change: self.select(change["new"]), names="value")
-        self.widget = widgets.VBox([self.slider, self.view])
+        self.widget = widgets.VBox([self.slider, self.view.widget])
 
     def select(self, index: int) -> bytes:
         """Show the picture with this index and return its JPEG file."""
-        self.slider.value = index
-        self.view.value = figures.img_html(*self.still())
+        self.view.show(*self._selected(index))
         return self.files[index]
 
-    def still(self) -> tuple[bytes, str]:
-        """Return the selected picture as a JPEG file, and its label."""
-        index = self.slider.value
+    def _selected(self, index: int) -> tuple[bytes, str]:
         return self.files[index], f"picture {index + 1} of {len(self.files)}: {self.labels[index]}"
 
     def figure(self) -> Figure:
