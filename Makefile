@@ -11,7 +11,7 @@ WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=180 -p no:cacheprovider
 
-.PHONY: help install demo test test-fast lint unit coverage notebooks notebook-tests bench lab wheel clean
+.PHONY: help install demo test test-fast lint unit coverage notebooks notebook-tests bench fuzz torture lab wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -51,6 +51,12 @@ notebooks: $(STAMP)  ## build the notebooks from their sources, executed with th
 
 bench: $(STAMP)  ## measure this machine beside the code as it is taught (ten minutes; close all else)
 	$(BIN)/python -m benchmarks
+
+fuzz: $(STAMP)  ## load 5,000 mutated pictures and compare with Pillow (two minutes)
+	$(BIN)/python tests/fuzz/run.py --count 5000 --seed 0
+
+torture: $(STAMP)  ## stop trainings at 60 random moments, damage checkpoints 100 times (a quarter of an hour)
+	$(BIN)/python tests/torture/run.py
 
 lab: $(STAMP)  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks

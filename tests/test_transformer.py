@@ -465,3 +465,17 @@ def test_for_inference_drops_the_outlier_threshold():
     norms = [module for module in net.for_inference().modules() if isinstance(module, InstanceNorm)]
     assert norms
     assert all(norm.outlier_threshold is None for norm in norms)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_damage_to_a_file_is_noticed(tmp_path, dtype):
+    """Every flipped byte: in the weights, in the configuration and in the card."""
+    path = TransformerNet(width=4, blocks=0).to(dtype).save(tmp_path / "net.safetensors", card={"steps": 12})
+    whole = path.read_bytes()
+    TransformerNet.load(path)
+    for position in range(0, len(whole), max(1, len(whole) // 100)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0x10
+        path.write_bytes(damaged)
+        with pytest.raises(WeightsError):
+            TransformerNet.load(path)

@@ -15,7 +15,7 @@ import nbformat
 from nbformat import NotebookNode
 from setup_cell import links_cell, setup_cell
 
-BUILDER_VERSION = "2"
+BUILDER_VERSION = "3"
 """Part of every notebook's hash; increase it when the same source would give a different notebook."""
 
 KINDS = ("student", "solved")

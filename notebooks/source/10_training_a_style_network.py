@@ -523,7 +523,7 @@ def best_brightness(picture, other):
 
 
 cat = held_out["chelsea"]
-identity = train(plain, callback=look)
+identity = train(plain, callback=look, overwrite=True)
 quarter = resize(resize(cat, tuple(s // 4 for s in cat.shape[2:])), tuple(cat.shape[2:]))
 copies = {step: resize(copy, tuple(cat.shape[2:])) for step, copy in copies.items()}
 values = {step: psnr(copy, cat) for step, copy in copies.items()}
@@ -668,7 +668,7 @@ def small_training(warm, raised, seed, folder=work / "photos"):
         photos=str(folder), styles=("waves",), output=str(work / "small"), crop=0.35, seed=seed, content_weight=weight,
         outlier_weight=0.0, identity_steps=little["steps"] // 3 if warm else 0, checkpoint_every=0, picture_every=0, **little,
     )  # fmt: skip
-    return train(config)
+    return train(config, overwrite=True)
 
 
 changes = {
@@ -792,7 +792,7 @@ settings = {
 config = TrainingConfig.for_profile(**settings)
 trial = replace(config, steps=4, identity_steps=0, samples=(), output=str(work / "trial"), checkpoint_every=0)
 clock = []
-train(trial, callback=lambda record: clock.append(working_time()))
+train(trial, callback=lambda record: clock.append(working_time()), overwrite=True)
 fastest = min(b - a for a, b in zip(clock, clock[1:]))
 print(f"{config.steps} steps of {config.batch} crops of {config.size} pixels, width {config.width}")
 print(f"four steps tried: {fastest:.2f} s each, so about {config.steps * fastest:.0f} s if nothing else runs here")
@@ -821,7 +821,7 @@ def live(every, title):
 
 
 watch = live(max(1, profile.steps // 10), "waves")
-style_net = train(config, callback=watch)
+style_net = train(config, callback=watch, overwrite=True)
 
 # %% [markdown]
 # The picture, from untrained to the end (the cat was not among the photos):
@@ -984,7 +984,7 @@ print(f"killed; the checkpoint says step {died_at} of {rehearsal['steps']}, ther
 # %%
 done = subprocess.run([*command, str(killed), "--resume"], env=environment, capture_output=True, text=True)
 print(*(done.stdout or done.stderr).splitlines()[:1])
-unbroken = train(TrainingConfig.from_file(file, output=str(work / "unbroken")))
+unbroken = train(TrainingConfig.from_file(file, output=str(work / "unbroken")), overwrite=True)
 resumed = TransformerNet.load(killed / NETWORK)
 pairs = list(zip(unbroken.state_dict().items(), resumed.state_dict().values()))
 equal = sum(int(torch.equal(a, b)) for (_, a), b in pairs)

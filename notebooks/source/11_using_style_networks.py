@@ -685,7 +685,7 @@ show(compared, titles, columns=2, width=5.2) if compared else None
 # three sizes. (The photo is 512 pixels wide; the largest is enlarged.)
 
 # %%
-sizes = [profile.size, 2 * profile.size, 4 * profile.size]
+sizes = [profile.size, 2 * profile.size, 3 * profile.size]
 astronaut = gallery.content("astronaut")
 big = {side: resize(astronaut, side) for side in sizes}
 row = styles.index("stained_glass")
@@ -752,7 +752,7 @@ assert stroke_width(resize(at[sizes[0]], sizes[1])) > 1.3 * w[0]  # the measure 
 
 # %% [markdown]
 # The kernels of the network are a few pixels wide and were trained with strokes of a certain width *in pixels*: crops of
-# one or two hundred pixels, a style picture of one size (the card has both). At 1024 pixels they draw the same strokes,
+# one or two hundred pixels, a style picture of one size (the card has both). At 768 pixels they draw the same strokes,
 # which now look tiny, and the style seems weak. **The size of the input is the knob for the strength of the style**,
 # and the only one that a trained network has.
 #

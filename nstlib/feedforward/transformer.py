@@ -11,6 +11,7 @@ styles in one network: Dumoulin, Shlens and Kudlur, "A Learned Representation fo
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -266,6 +267,7 @@ class TransformerNet(nn.Module):
             "config": json.dumps(self.config),
             "card": json.dumps(dict(self.card if card is None else card)),
         }
+        metadata["sha256"] = _checksum(state, metadata)
         return write_atomically(path, save(state, metadata))
 
     @classmethod
@@ -285,6 +287,8 @@ class TransformerNet(nn.Module):
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except Exception as error:  # safetensors raises many types for a broken file
             raise WeightsError(f"'{path}' is damaged or no safetensors file; get a complete copy of it.") from error
+        if metadata.get("sha256", _checksum(state, metadata)) != _checksum(state, metadata):
+            raise WeightsError(f"'{path}' is damaged; get a complete copy of it.")
         if metadata.get("format") != FORMAT:
             raise WeightsError(f"'{path}' holds no transformer network of this library; use one that 'save' wrote.")
         try:
@@ -316,6 +320,16 @@ class TransformerNet(nn.Module):
         except Exception as error:
             raise WeightsError("this is not a complete state dict of fast_neural_style of pytorch/examples.") from error
         return net
+
+
+def _checksum(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """Return the SHA-256 of weights, configuration and card; safetensors files have no checksum of their own."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(f"{name} {state[name].dtype} {tuple(state[name].shape)}".encode())
+        digest.update(state[name].cpu().reshape(-1).view(torch.uint8).numpy())  # any dtype, bfloat16 included
+    digest.update(f"{metadata.get('config')} {metadata.get('card')}".encode())
+    return digest.hexdigest()
 
 
 @torch.no_grad()
