@@ -43,10 +43,10 @@ def compared_rows() -> list[tuple[str, Key, Key]]:
 
 
 def newest_results(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
-    """Return the newest stored results of each class of processor, in the order of ``CLASSES``."""
+    """Return the newest stored results of each class of processor, with the path of its "table", as in ``CLASSES``."""
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.glob("*.json")):
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = {**json.loads(path.read_text(encoding="utf-8")), "table": f"benchmarks/results/{path.stem}.md"}
         machine = data["machine"]
         precision = machine["precision of b and c"]
         if not machine["gpu"] and (precision not in found or found[precision]["machine"]["date"] <= machine["date"]):
@@ -74,7 +74,7 @@ def summary(data: dict[str, Any]) -> str:
         f"Memory of the tensors at 512 x 512: {our_bytes / taught_bytes:.2f} of as taught.",
         "",
         f"*{machine['threads']} threads of an {machine['cpu']}{instructions}; torch {machine['torch']}; "
-        f"{machine['date']}.*",
+        f"{machine['date']}; [all measurements]({data['table']}).*",
     ]
     return "\n".join(lines) + "\n"
 

@@ -163,7 +163,7 @@ def test_a_live_transfer_shows_the_picture_and_keeps_the_result(photo, painting,
     assert not live.running
     blank = live.plot.value
     assert live.start()
-    result = live.wait(20)
+    result = live.wait(60)
     assert result.stopped == "finished"
     assert len(live.records) == 4
     expected = transfer(photo, painting, steps=4, **options)
@@ -184,7 +184,7 @@ def test_stop_ends_the_run_with_the_best_picture(photo, painting, options):
         time.sleep(0.01)
     assert live.stop_button.disabled is False
     live.stop_button.click()
-    result = live.wait(20)
+    result = live.wait(60)
     assert result is not None
     assert result.stopped == "callback"
     assert len(result.records) < 100_000
@@ -192,14 +192,14 @@ def test_stop_ends_the_run_with_the_best_picture(photo, painting, options):
     assert not live.stop(), "there is nothing to stop"
     assert live.start(), "it can begin again"
     live.stop()
-    live.wait(20)
+    live.wait(60)
 
 
 def test_a_new_live_transfer_stops_the_one_before(photo, painting, options):
     first = widgets.watch_transfer(photo, painting, steps=100_000, **options)
     first.start()
     widgets.watch_transfer(photo, painting, steps=2, **options)
-    assert first.wait(20).stopped == "callback"
+    assert first.wait(60).stopped == "callback"
 
 
 def test_a_setting_that_cannot_be_used_is_shown(photo, painting, options):
@@ -216,7 +216,7 @@ def test_an_exception_in_the_run_is_shown(photo):
 
 def assert_failed(live: widgets.LiveTransfer, words: str) -> None:
     live.start()
-    assert live.wait(20) is None
+    assert live.wait(60) is None
     assert words in live.error
     assert "The run failed" in live.label.value
     assert not live.start_button.disabled
@@ -301,7 +301,7 @@ def test_a_widget_is_displayed_with_a_still_picture(photo, painting, monkeypatch
 def test_every_live_picture_has_a_text_alternative(photo, painting, options):
     live = widgets.watch_transfer(photo, painting, every=0, steps=2, **options)
     live.start()
-    live.wait(20)
+    live.wait(60)
     browser = anatomy.Browser({"relu1_1": torch.rand(1, 4, 6, 6)})
     upload, slider = widgets.upload_photo(photo), widgets.slider_over([photo], ["it's <a>"])
     for picture in (live.picture, live.plot, browser.view, upload.preview, slider.view):
