@@ -43,8 +43,8 @@ MINIMUM = {"styles": 1, "width": 1, "blocks": 0}
 MAXIMUM = 4096
 """Settings of ``TransformerNet`` that are whole numbers: the least value of each, and the greatest of all."""
 
-FORMAT = "nstlib.transformer/1"
-"""Name of the file format, in the metadata of each file."""
+FORMAT, FORMAT_WITHOUT_CHECKSUM = "nstlib.transformer/2", "nstlib.transformer/1"
+"""Names of the file formats, in the metadata of each file: the present one, and an earlier one that is still read."""
 
 MIN_SIDE = 5
 """A 9 x 9 kernel reflects 4 pixels, so a side needs 5; smaller pictures are padded to this size internally."""
@@ -287,10 +287,10 @@ class TransformerNet(nn.Module):
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except Exception as error:  # safetensors raises many types for a broken file
             raise WeightsError(f"'{path}' is damaged or no safetensors file; get a complete copy of it.") from error
-        if metadata.get("sha256", _checksum(state, metadata)) != _checksum(state, metadata):
-            raise WeightsError(f"'{path}' is damaged; get a complete copy of it.")
-        if metadata.get("format") != FORMAT:
+        if metadata.get("format") not in (FORMAT, FORMAT_WITHOUT_CHECKSUM):
             raise WeightsError(f"'{path}' holds no transformer network of this library; use one that 'save' wrote.")
+        if metadata["format"] == FORMAT and metadata.get("sha256") != _checksum(state, metadata):
+            raise WeightsError(f"'{path}' is damaged; get a complete copy of it.")
         try:
             net = cls(**json.loads(metadata["config"]))
             net.card = dict(json.loads(metadata["card"]))
@@ -327,7 +327,7 @@ def _checksum(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     digest = hashlib.sha256()
     for name in sorted(state):
         digest.update(f"{name} {state[name].dtype} {tuple(state[name].shape)}".encode())
-        digest.update(state[name].cpu().reshape(-1).view(torch.uint8).numpy())  # any dtype, bfloat16 included
+        digest.update(state[name].cpu().reshape(-1).view(torch.uint8).numpy().tobytes())  # of any dtype
     digest.update(f"{metadata.get('config')} {metadata.get('card')}".encode())
     return digest.hexdigest()
 
