@@ -235,7 +235,7 @@ def test_a_built_lesson_has_no_problems(folder: Path):
 
 @pytest.mark.slow
 def test_outputs_are_small_and_reproducible(folder: Path):
-    notebook = nbformat.read(only_lesson(folder).notebook("student"), as_version=4)
+    notebook = nbformat.read(only_lesson(folder).notebook("solved"), as_version=4)
     cell = next(cell for cell in notebook.cells if "plt.subplots" in cell.source)
     outputs = cell.outputs
     kinds = {kind for output in outputs for kind in output.get("data", {})}
@@ -252,7 +252,7 @@ def test_outputs_are_small_and_reproducible(folder: Path):
     assert "a bar" not in text
     assert "%|" not in text
     assert "widgets" not in notebook.metadata
-    assert notebook.metadata.nst == {"source_sha256": only_lesson(folder).digest, "kind": "student", "profile": "cpu"}
+    assert notebook.metadata.nst == {"source_sha256": only_lesson(folder).digest, "kind": "solved", "profile": "cpu"}
 
 
 @pytest.mark.slow
@@ -289,18 +289,26 @@ def test_unchanged_notebooks_are_not_built_again(folder: Path, capsys: pytest.Ca
             lambda n: n.cells[3].update(outputs=[nbformat.v4.new_output("stream", text="x" * 1_500_001)]),
             "1.50 MB, more than the 1.5 MB",
         ),
-        (
-            lambda n: n.cells[3].update(outputs=[nbformat.v4.new_output("stream", text="answer = x + x  # a sum")]),
-            "cell 4 tells the student a line of a solution: 'answer = x + x  # a sum'",
-        ),
     ],
 )
 def test_check_reports_changes_and_bad_outputs(folder: Path, edit: Callable[[NotebookNode], object], message: str):
-    change(only_lesson(folder).notebook("student"), edit)
+    change(only_lesson(folder).notebook("solved"), edit)
     found = builder.check(folder, ADDRESS)
     assert len(found) == 1
-    assert found[0].startswith("notebooks/00_twice.ipynb: ")
+    assert found[0].startswith("notebooks/solved/00_twice.ipynb: ")
     assert message in found[0]
+
+
+@pytest.mark.slow
+def test_the_copy_of_a_student_has_no_outputs(folder: Path):
+    path = only_lesson(folder).notebook("student")
+    assert not any(cell.get("outputs") for cell in nbformat.read(path, as_version=4).cells)
+    output = nbformat.v4.new_output("stream", text="answer = x + x  # a sum")
+    change(path, lambda notebook: notebook.cells[3].update(outputs=[output]))
+    assert builder.check(folder, ADDRESS) == [
+        "notebooks/00_twice.ipynb: cell 4: has outputs; clear them",
+        "notebooks/00_twice.ipynb: cell 4 tells the student a line of a solution: 'answer = x + x  # a sum'",
+    ]
 
 
 @pytest.mark.slow
@@ -386,7 +394,7 @@ def test_a_new_address_is_written_everywhere_and_outputs_are_kept(repository: Pa
     assert stamp_address.main([*root, "--check"]) == 0
 
     lesson = only_lesson(repository / "notebooks")
-    before = nbformat.read(lesson.notebook("student"), as_version=4)
+    before = nbformat.read(lesson.notebook("solved"), as_version=4)
     new = "https://github.com/other/place"
     assert stamp_address.main([*root, new]) == 0
     assert stamp_address.main([*root, "--check"]) == 0
@@ -397,7 +405,7 @@ def test_a_new_address_is_written_everywhere_and_outputs_are_kept(repository: Pa
         assert new in text
         assert "someone" not in text
     assert builder.check(repository / "notebooks", new) == []
-    after = nbformat.read(lesson.notebook("student"), as_version=4)
+    after = nbformat.read(lesson.notebook("solved"), as_version=4)
     assert [cell.get("outputs") for cell in before.cells] == [cell.get("outputs") for cell in after.cells]
 
 

@@ -3,8 +3,8 @@
     python tools/build_notebooks.py [NAMES...] [--profile cpu] [--check] [--no-execute] [--force]
 
 A lesson has one source, ``notebooks/source/NN_name.py``, in jupytext's percent format. It becomes two notebooks:
-``notebooks/NN_name.ipynb`` for the student, and ``notebooks/solved/NN_name.ipynb`` with the solutions. Both are
-executed, each in its own folder. A source looks like this:
+``notebooks/NN_name.ipynb`` for the student, without outputs, and ``notebooks/solved/NN_name.ipynb`` with the solutions,
+executed in its own folder. A source looks like this:
 
     # %% [markdown]
     # # NN · The title
@@ -182,9 +182,10 @@ def problems(lesson: Lesson, kind: str, address: str, profile: str = "cpu") -> l
     if path.stat().st_size > MAX_BYTES:
         found.append(_too_large(notebook, path.stat().st_size))
     found += _differences(notebook, make_copy(lesson, kind, address, profile))
-    found += _execution_problems(notebook)
     if kind == "student":
-        found += _leaks(notebook, secrets(lesson))
+        found += _stored_outputs(notebook) + _leaks(notebook, secrets(lesson))
+    else:
+        found += _execution_problems(notebook)
     return [f"{label}: {problem}" for problem in found]
 
 
@@ -217,6 +218,12 @@ def _execution_problems(notebook: NotebookNode) -> list[str]:
         if any(not _has_alt(output) for output in cell.outputs):
             found.append(f"cell {number}: has a picture without a text alternative; show a figure, or set its label")
     return found
+
+
+def _stored_outputs(notebook: NotebookNode) -> list[str]:
+    """Return code cells with an output, which would answer the lesson's questions before they are asked."""
+    cells = enumerate(notebook.cells, start=1)
+    return [f"cell {number}: has outputs; clear them" for number, cell in cells if cell.get("outputs")]
 
 
 def _has_alt(output: NotebookNode) -> bool:
@@ -268,14 +275,14 @@ def check(folder: Path, address: str, profile: str = "cpu") -> list[str]:
 
 
 def build(lesson: Lesson, kind: str, address: str, profile: str = "cpu", run: bool = True, timeout: int = 1800) -> Path:
-    """Make, execute and write one notebook; return its path.
+    """Make and write one notebook, and execute it first unless it is the student's; return its path.
 
     Raises SourceError if the source cannot be used or the notebook is too large, or the error of the execution.
     """
     notebook = make_copy(lesson, kind, address, profile)
     path = lesson.notebook(kind)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if run:
+    if run and kind == "solved":
         execute(notebook, path.parent, profile, timeout)
     tidy(notebook)
     text = nbformat.writes(notebook) + "\n"
