@@ -26,8 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import winograd
 from .runtime import has_bfloat16
-from .winograd import conv3x3, conv3x3_transposed, pays
 
 GRAM_PIECE = 262_144
 """Values of one piece of a Gram matrix's product: 1 MB in float32, about a core's cache."""
@@ -55,7 +55,9 @@ def iter_features(
         dtype: Of the activations and of all gradients.
     """
     first = convs["conv1_1"]
-    if not pays(pixels, first.in_channels, first.out_channels):
+    # beside bfloat16, Winograd's way would only change layouts back and forth
+    conv3x3 = winograd.conv3x3 if dtype == torch.float32 else winograd.direct_conv3x3
+    if dtype != torch.float32 or not winograd.pays(pixels, first.in_channels, first.out_channels):
         pixels = pixels.to(memory_format=torch.channels_last)  # the fastest for all else
     output, graph = pixels.detach(), pixels.to(dtype)
     for name in names:
@@ -103,7 +105,7 @@ class _ConvFromOutput(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         output, weight = ctx.saved_tensors
-        return conv3x3_transposed(_in_layout_of(output, grad), weight), None, None
+        return winograd.conv3x3_transposed(_in_layout_of(output, grad), weight), None, None
 
 
 class _ConvReLUFromOutput(torch.autograd.Function):
@@ -122,7 +124,7 @@ class _ConvReLUFromOutput(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         output, weight = ctx.saved_tensors
         grad = torch.ops.aten.threshold_backward(_in_layout_of(output, grad), output, 0)
-        return conv3x3_transposed(grad, weight), None, None
+        return winograd.conv3x3_transposed(grad, weight), None, None
 
 
 class _AvgPoolFromOutput(torch.autograd.Function):

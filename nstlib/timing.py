@@ -18,9 +18,10 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import conv_flop_count, flop_registry
 
 from .errors import NstError, SettingError
+from .runtime import return_freed_memory
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,8 @@ class _MultiplyAddCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         out_of_place = getattr(torch.ops.aten, name, None)
         if out_of_place in flop_registry:
             self.flops += flop_registry[out_of_place](*args, **(kwargs or {}), out_val=out)
+        elif name == "_nnpack_spatial_convolution":  # counts like the direct one
+            self.flops += conv_flop_count(args[0].shape, args[1].shape, out.shape)
         return out
 
 
@@ -181,8 +184,9 @@ def peak_rss() -> int:
 def peak_memory(work: str | Callable[[], object], setup: str = "import nstlib") -> int:
     """Return by how many bytes ``work`` raises the peak of the memory in use.
 
-    Code runs in a process of its own, after ``setup``. In one shared process, a second candidate would reuse the memory
-    that the first has freed, and would seem to need none.
+    Code runs after ``setup``. Before it, freed memory is returned to the system and the peak is reset, which Linux can;
+    elsewhere it runs in a process of its own, because in this one a second candidate would reuse the memory that the
+    first has freed, and would seem to need none.
 
     Args:
         work: Python code, measured as the memory of its process; or, with a GPU, a function, measured as the GPU memory
@@ -191,15 +195,40 @@ def peak_memory(work: str | Callable[[], object], setup: str = "import nstlib") 
 
     Raises:
         SettingError: ``work`` is a function and there is no GPU.
-        NstError: The code failed; the message contains the last line of its error.
+        NstError: The code failed; the message contains its error.
     """
     if not isinstance(work, str):
         if not torch.cuda.is_available():
-            raise SettingError("without a GPU, give the code as a string; it is measured in a process of its own.")
+            raise SettingError("without a GPU, give the code as a string.")
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         work()
         return torch.cuda.max_memory_allocated() - before
+    if not _reset_peak():
+        return _peak_in_a_process(work, setup)
+    names: dict[str, object] = {}
+    try:
+        exec(setup, names)
+        return_freed_memory()
+        _reset_peak()
+        resident = peak_rss()
+        exec(work, names)
+    except Exception as error:
+        raise NstError(f"the code could not be run: {type(error).__name__}: {error}") from error
+    return peak_rss() - resident
+
+
+def _reset_peak() -> bool:
+    """Set the peak of this process to the memory in use now; return whether the system can do that."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # see man proc_pid_clear_refs
+    except OSError:
+        return False
+    return True
+
+
+def _peak_in_a_process(work: str, setup: str) -> int:
+    """Return by how many bytes ``work`` raises the peak of a new process."""
     code = f"{setup}\nfrom nstlib.timing import peak_rss\n_before = peak_rss()\n{work}\nprint(peak_rss() - _before)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     if done.returncode:

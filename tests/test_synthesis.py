@@ -341,8 +341,8 @@ def test_lbfgs_makes_progress_from_every_seed_in_bfloat16():
     features = VGGFeatures(weights="compact", pooling="avg", precision="bfloat16")
     style = gallery.style("nocturne", 64)
     for seed in (0, 3, 6):
-        result = texture(style, (52, 128), steps=40, features=features, seed=seed)
-        assert result.best.total < 0.05 * result.records[0].total, (seed, result.best.total)
+        result = texture(style, (52, 128), steps=20, features=features, seed=seed)
+        assert result.best.total < 0.1 * result.records[0].total, (seed, result.best.total)
 
 
 def test_settings_are_those_of_the_network_that_ran(network, photo, painting):

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nstlib import gram_matrix
+from nstlib import gram_matrix, timing, winograd
 from nstlib.errors import NstError, SettingError
 from nstlib.timing import Comparison, Timing, compare, multiply_adds, peak_memory, peak_rss
 
@@ -104,9 +104,18 @@ def test_multiply_adds_of_a_convolution_and_its_gradient():
     assert multiply_adds(lambda: torch.rand(4, 6) @ torch.rand(6, 7)) == 4 * 6 * 7
 
 
+@pytest.mark.skipif(not winograd.is_available(), reason="this PyTorch or processor has no NNPACK")
+def test_winograd_convolutions_count_like_direct_ones():
+    x, w = torch.rand(2, 64, 32, 32), torch.rand(64, 64, 3, 3)
+    assert multiply_adds(lambda: winograd.conv3x3(x, w)) == multiply_adds(lambda: F.conv2d(x, w, padding=1)) > 0
+
+
 @pytest.mark.slow
-def test_peak_memory_of_code_is_what_it_allocates_at_once():
+@pytest.mark.parametrize("can_reset", [True, False])
+def test_peak_memory_of_code_is_what_it_allocates_at_once(can_reset, monkeypatch):
     """The second piece of code frees its first block before it allocates the other."""
+    if not can_reset:  # systems other than Linux
+        monkeypatch.setattr(timing, "_reset_peak", lambda: False)
     both = peak_memory("a = b'1' * 60_000_000\nb = b'2' * 60_000_000", "import torch")
     one = peak_memory("a = b'1' * 60_000_000\ndel a\nb = b'2' * 60_000_000", "import torch")
     assert 55e6 < one < 80e6

@@ -68,8 +68,6 @@ JPEG_QUALITY = 85
 LIVE = "(live: run this cell to use it)"
 """Replaces a widget in a stored notebook, below its still picture, because a widget works only with its kernel."""
 
-PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
-
 TEXT_TYPES = ("text/plain", "text/html", "text/markdown")
 KERNEL_CONFIG = """\
 c.InlineBackend.figure_formats = {"jpeg"}
@@ -215,8 +213,6 @@ def _execution_problems(notebook: NotebookNode) -> list[str]:
             found.append(f"cell {number}: has an error in its output")
         if any("image/png" in output.get("data", {}) for output in cell.outputs):
             found.append(f"cell {number}: holds a PNG; pictures are JPEG here")
-        if any(not _has_alt(output) for output in cell.outputs):
-            found.append(f"cell {number}: has a picture without a text alternative; show a figure, or set its label")
     return found
 
 
@@ -224,12 +220,6 @@ def _stored_outputs(notebook: NotebookNode) -> list[str]:
     """Return code cells with an output, which would answer the lesson's questions before they are asked."""
     cells = enumerate(notebook.cells, start=1)
     return [f"cell {number}: has outputs; clear them" for number, cell in cells if cell.get("outputs")]
-
-
-def _has_alt(output: NotebookNode) -> bool:
-    """Return whether all pictures of an output have a text alternative in its metadata."""
-    pictures = [mime for mime in PICTURES if mime in output.get("data", {})]
-    return all(output.metadata.get(mime, {}).get("alt") for mime in pictures)
 
 
 def _leaks(notebook: NotebookNode, hidden_lines: list[str]) -> list[str]:
