@@ -62,8 +62,8 @@ def export_onnx(net: TransformerNet, path: str | Path, opset: int = OPSET) -> Pa
     _require("onnx", "onnxscript")
     if opset < OPSET:
         raise SettingError(f"opset {opset} is too old for the exporter; use {OPSET} or later.")
-    if tuple(int(n) for n in torch.__version__.split(".")[:2]) < (2, 6):
-        raise ExportError(f"PyTorch {torch.__version__} cannot export free sizes well; use version 2.6 or later.")
+    if tuple(int(n) for n in torch.__version__.split(".")[:2]) < (2, 11):
+        raise ExportError(f"PyTorch {torch.__version__} cannot export free sizes well; use version 2.11 or later.")
     try:
         data = _to_onnx(net, opset)
     except Exception as error:  # the exporter raises many types

@@ -55,7 +55,8 @@ class InstanceNorm(nn.Module):
         if isinstance(style_weights, int) and self.outlier_threshold is None:
             scale = self.weight[style_weights].to(y.dtype)  # (C,)
             shift = self.bias[style_weights].to(y.dtype)
-            return F.group_norm(y, groups, scale, shift).to(x.dtype)
+            if y.requires_grad or not scale.requires_grad:  # torch 2.7 crashes where only these have gradients
+                return F.group_norm(y, groups, scale, shift).to(x.dtype)
         scale = _select(self.weight, style_weights).to(y.dtype)  # (1, C) or (N, C)
         shift = _select(self.bias, style_weights).to(y.dtype)
         y = F.group_norm(y, groups)
