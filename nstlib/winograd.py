@@ -4,8 +4,8 @@ PyTorch carries NNPACK, whose transforms of 8 x 8 tiles replace most of the mult
 (Lavin and Gray 2016), at the price of a rounding error ten times as large (1e-5 of the values), which also reaches
 places of the same tile outside the receptive field. It works on contiguous maps only, needs enough channels to pay for
 the transforms, and is slower on small maps. Which way a layer takes follows from its shape alone and not from a
-measurement at run time, so that the same program returns the same bits again; ``python -m benchmarks.winograd`` measures
-both ways for the shapes of VGG.
+measurement at run time, so that the same program returns the same bits again. ``python -m benchmarks.winograd``
+measures both ways for the shapes of VGG.
 """
 
 from __future__ import annotations
