@@ -19,6 +19,7 @@ tensors of a step shrink to about half of those of the public tutorials (benchma
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, cast
 
@@ -188,7 +189,11 @@ def _avg_pool(x: Tensor) -> Tensor:
 
 def _in_layout_of(x: Tensor, y: Tensor) -> Tensor:
     """Return ``y`` in the memory format of ``x``: operations on two formats are slow."""
-    return y.contiguous(memory_format=torch.contiguous_format if x.is_contiguous() else torch.channels_last)
+    with contextlib.suppress(
+        RuntimeError
+    ):  # batched gradients, as of a Jacobian, have no memory format
+        return y.contiguous(memory_format=torch.contiguous_format if x.is_contiguous() else torch.channels_last)
+    return y
 
 
 def gram(features: Tensor, divisor: float) -> Tensor:

@@ -88,3 +88,16 @@ def test_gram_matrices(shape, dtype):
 def test_gram_matrices_of_bfloat16(channels):
     features = torch.rand(1, channels, 32, 48, generator=torch.Generator().manual_seed(5)).bfloat16()
     assert torch.allclose(gram_matrix(features, "hw"), plain_gram(features, 32.0 * 48), rtol=2e-3)
+
+
+@pytest.mark.parametrize("pooling", ["max", "avg"])
+def test_gradients_of_many_outputs_at_once(pooling):
+    """A Jacobian by batched gradients, as lesson 02 computes it."""
+    images = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(2))
+    found = []
+    for network in both_paths(pooling=pooling, precision="float32"):
+        x = images.clone().requires_grad_()
+        features = network(x, "relu3_1")["relu3_1"]
+        directions = torch.randn(4, *features.shape, generator=torch.Generator().manual_seed(3))
+        found.append(torch.autograd.grad(features, x, directions, is_grads_batched=True)[0])
+    assert torch.allclose(*found, rtol=1e-4, atol=1e-6)
