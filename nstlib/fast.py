@@ -189,9 +189,7 @@ def _avg_pool(x: Tensor) -> Tensor:
 
 def _in_layout_of(x: Tensor, y: Tensor) -> Tensor:
     """Return ``y`` in the memory format of ``x``: operations on two formats are slow."""
-    with contextlib.suppress(
-        RuntimeError
-    ):  # batched gradients, as of a Jacobian, have no memory format
+    with contextlib.suppress(RuntimeError):  # batched gradients, as of a Jacobian, have no memory format
         return y.contiguous(memory_format=torch.contiguous_format if x.is_contiguous() else torch.channels_last)
     return y
 
