@@ -248,8 +248,8 @@ class TrainingConfig:
             content_weight=self.content_weight,
             style_weight=self.style_weight,
             tv_weight=self.tv_weight,
-            content_layers=_equal_weights(self.content_layers),
-            style_layers=_equal_weights(self.style_layers),
+            content_layers=self.content_layers or None,
+            style_layers=self.style_layers or None,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -295,10 +295,6 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) < len(pairs):
         raise ValueError("a name is there twice")
     return values
-
-
-def _equal_weights(layers: Sequence[str]) -> dict[str, float] | None:
-    return dict.fromkeys(layers, 1 / len(layers)) if layers else None
 
 
 def _converted(name: str, value: Any, hint: Any) -> Any:
