@@ -8,6 +8,7 @@ What is named here is the public interface, with the public names of the modules
 (COCO, the course's pictures) and of ``nstlib.feedforward.export`` (ONNX). docs/architecture.md shows how they fit.
 """
 
+from . import environment  # isort: skip  # noqa: F401  before PyTorch is loaded
 from .architecture import layer_names
 from .classification import classify
 from .errors import (

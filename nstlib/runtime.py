@@ -15,10 +15,6 @@ import torch
 
 from .errors import SettingError
 
-if os.environ.get("NST_KEEP_MEMORY") == "0":
-    # PyTorch's own setting: allocate in pages of 2 MiB, which the kernel zeroes faster
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-
 Profile = Literal["smoke", "cpu", "gpu"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -60,8 +56,8 @@ def has_bfloat16(device: torch.device) -> bool:
     """Return whether convolutions in bfloat16 are fast on this device (AVX-512 BF16, AMX, or a recent GPU)."""
     if device.type == "cuda":
         return cuda_has_native_bfloat16(torch.cuda.get_device_capability(device))
-    if device.type != "cpu":
-        return False
+    if device.type != "cpu" or torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "NO AVX", "AVX2"):
+        return False  # also where the environment variable ATEN_CPU_CAPABILITY restricts PyTorch
     tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, name, lambda: False)() for name in tests)
 
@@ -111,6 +107,22 @@ def keep_freed_memory() -> bool:
             return False
         return bool(libc.mallopt(trim_threshold, 1 << 30) & libc.mallopt(mmap_threshold, 1 << 30))
     return False
+
+
+def leave_dynamo_unloaded() -> None:
+    """Keep the first optimizer of a process from importing ``torch._dynamo``: about 2 s and 160 MB.
+
+    Only ``torch.compile`` needs it. PyTorch wraps some methods of its optimizers in a function that imports it and
+    keeps what to call in an attribute; this fills the attribute with the plain method. Where a release has no such
+    wrapper, or the module is loaded already, nothing changes. The library itself does not call this: ``nst`` and the
+    lessons do, which never compile.
+    """
+    if "torch._dynamo" in sys.modules:
+        return
+    for method in vars(torch.optim.Optimizer).values():
+        plain = getattr(method, "__wrapped__", None)
+        if plain is not None:
+            setattr(plain, "__dynamo_disable", plain)
 
 
 def return_freed_memory() -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
+import nstlib
 from nstlib import PRESETS
 from nstlib.runtime import has_bfloat16, pick_precision
 
@@ -29,3 +35,42 @@ def test_other_devices_have_no_fast_bfloat16():
 
 def test_presets_can_be_keys():
     assert len({preset: preset.name for preset in PRESETS.values()}) == len(PRESETS)
+
+
+@pytest.mark.parametrize(("capability", "expected"), [("AVX512", True), ("AVX2", False), ("DEFAULT", False)])
+def test_a_processor_restricted_by_the_environment_has_no_fast_bfloat16(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert has_bfloat16(torch.device("cpu")) is expected
+
+
+def test_the_environment_is_set_before_pytorch_is_loaded():
+    code = "import os, nstlib; print(os.environ['GOMP_SPINCOUNT'])"
+    for given, expected in ((None, "10000"), ("7", "7")):
+        environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+        environment |= {} if given is None else {"GOMP_SPINCOUNT": given}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == expected
+    source = Path(nstlib.__file__).read_text(encoding="utf-8")
+    assert source.index("import environment") < source.index("from .architecture")
+
+
+def test_an_optimizer_works_without_dynamo():
+    code = """
+import sys, torch
+from nstlib.runtime import leave_dynamo_unloaded
+leave_dynamo_unloaded()
+x = torch.full((3,), 2.0, requires_grad=True)
+optimizer = torch.optim.LBFGS([x], max_iter=20)
+def closure():
+    optimizer.zero_grad()
+    loss = ((x - 1) ** 2).sum()
+    loss.backward()
+    return loss
+optimizer.step(closure)
+assert torch.allclose(x.detach(), torch.ones(3)), x
+assert "torch._dynamo" not in sys.modules
+import torch._dynamo
+torch.optim.Adam([x]).step()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ..errors import OUT_OF_MEMORY, NstError, is_out_of_memory
+from ..runtime import leave_dynamo_unloaded
 from ..version import __version__
 from . import networks, pictures
 from .options import print_error
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files that the terminal cannot show
+    leave_dynamo_unloaded()
     try:
         args = build_parser().parse_args(argv)
         status: int = args.run(args)

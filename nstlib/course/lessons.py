@@ -10,7 +10,7 @@ import torch
 
 from ..errors import SettingError
 from ..info import describe
-from ..runtime import PROFILES, Profile, profile, return_freed_memory
+from ..runtime import PROFILES, Profile, leave_dynamo_unloaded, profile, return_freed_memory
 from . import figures
 from .checks import check
 
@@ -113,6 +113,7 @@ def setup(seed: int = SEED) -> None:
     """Start a lesson: seed PyTorch, reset the checks, prepare the notebook, print two lines about this machine."""
     torch.manual_seed(seed)
     check.reset()
+    leave_dynamo_unloaded()
     _prepare_notebook()
     info = describe()
     print(f"{info['device']} · {info['precision']} · extractor: {info['extractor']} VGG-19")
