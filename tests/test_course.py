@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,8 @@ from nstlib.course import exercises
 from nstlib.course.checks import OPEN, RIGHT, WRONG, Check, UnsolvedError, Verdict
 from nstlib.course.grading import NO_RESULT, Exercise, examine
 from nstlib.course.lessons import notebooks_folder
+from nstlib.course.limits import call_with_limit
+from nstlib.course.tasks import Choice, all_tasks, key_of
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -97,7 +101,7 @@ WRONG_GRAMS = [
     (lambda x: [gram_matrix(x)], "a list"),
     (gram_in_place, "in place"),
     (gram_without_batch_mean, "mixes the pictures"),
-    (gram_with_fixed_divisor, "not for (1, 6, 3, 2)"),
+    (gram_with_fixed_divisor, "not for the input shape (1, 6, 3, 2)"),
     (wrong_product, "raises RuntimeError"),
     (lambda x: gram_matrix(x - x.mean((2, 3), keepdim=True)), "covariance"),
     (lambda x: gram_matrix(F.normalize(rows(x), dim=2)[..., None], "none"), "cosines"),
@@ -294,7 +298,11 @@ def test_an_unanswered_exercise_is_not_done_yet_and_never_raises(check, nothing)
         check.total_variation(nothing),
     ]
     if not callable(nothing) or isinstance(nothing, type):
-        verdicts += [check.number("n", nothing, 3), check.choice("c", nothing, "a"), check.picture("p", nothing)]
+        verdicts += [
+            check.number("n", nothing, 3),
+            check.choice("c", nothing, correct="a"),
+            check.picture("p", nothing),
+        ]
     assert {v.state for v in verdicts} == {OPEN}
     assert not any(v.ok for v in verdicts)
 
@@ -303,8 +311,8 @@ def test_an_unanswered_exercise_is_not_done_yet_and_never_raises(check, nothing)
     ("answer", "words"),
     [
         (-250, "the sign"),
-        (500, "two times too large"),
-        (0.25, "a thousand times too small"),
+        (500, "too large"),
+        (0.25, "much too small"),
         (300, "too large"),
         (2, "much too small"),
         (float("nan"), "not a usable number"),
@@ -330,13 +338,13 @@ def test_right_numbers(check):
 
 def test_choices(check):
     explain = {"a": "there is no sun.", "b": "that is so."}
-    assert check.choice("q", " B ", "b", explain).message == "right. that is so."
-    assert_wrong(check.choice("q", "a", "b", explain), "there is no sun")
-    assert_wrong(check.choice("q", "z", "b", explain), "none of the answers; choose from a, b")
-    assert_wrong(check.choice("q", 2, "b", explain), "in quotes")
-    assert_wrong(check.choice("q", "a", "b"), "'a' is not right")
-    assert check.choice("q", "relu4_2", ["relu4_1", "relu4_2"]).ok
-    assert check.choice("q", "", "b").state == OPEN
+    assert check.choice("q", " B ", correct="b", explain=explain).message == "right. that is so."
+    assert_wrong(check.choice("q", "a", correct="b", explain=explain), "there is no sun")
+    assert_wrong(check.choice("q", "z", correct="b", explain=explain), "none of the answers; choose from a, b")
+    assert_wrong(check.choice("q", 2, correct="b", explain=explain), "in quotes")
+    assert_wrong(check.choice("q", "a", correct="b"), "'a' is not right")
+    assert check.choice("q", "relu4_2", correct=["relu4_1", "relu4_2"]).ok
+    assert check.choice("q", "", correct="b").state == OPEN
 
 
 def test_pictures(check, photo):
@@ -392,7 +400,7 @@ def test_summary_and_require_all(check):
         check.require_all()
     check.content_loss(content_loss)
     assert check.require_all().ok
-    check.choice("q", "a", "b")
+    check.choice("q", "a", correct="b")
     check.number("n", ..., 3)
     with pytest.raises(UnsolvedError, match="q: .*\n.*n: ") as caught:
         check.require_all()
@@ -400,7 +408,7 @@ def test_summary_and_require_all(check):
     assert check.summary().line == "1 of 3 exercises right."
     assert "q: wrong" in str(check.summary())
     assert "not done yet" in check.summary()._repr_html_()
-    check.choice("q", "b", "b")
+    check.choice("q", "b", correct="b")
     check.number("n", 3, 3)
     assert check.require_all().line.endswith("Well done!")
     with pytest.raises(UnsolvedError, match="gram_matrix: never checked"):
@@ -410,11 +418,11 @@ def test_summary_and_require_all(check):
 
 
 def test_a_verdict_is_plain_text_and_escaped_html(check):
-    verdict = check.choice("<q>", "<b>", "a")
+    verdict = check.choice("<q>", "<b>", correct="a")
     assert str(verdict).startswith("✗ <q>: ")
     assert "&lt;q&gt;" in verdict._repr_html_()
     assert "<b>&" not in verdict.message
-    assert check.choice("c", "a", "a").state == RIGHT
+    assert check.choice("c", "a", correct="a").state == RIGHT
 
 
 @pytest.mark.slow
@@ -468,7 +476,7 @@ def test_the_lessons_of_the_repository_are_found_from_any_folder(monkeypatch, tm
 
 
 def test_setup_seeds_and_resets_the_checks(capsys):
-    course.check.choice("old", "a", "a")
+    course.check.choice("old", "a", correct="a")
     course.setup()
     first = torch.rand(3)
     course.setup()
@@ -481,3 +489,52 @@ def test_the_first_lesson_is_valid_python_and_marks_its_solutions():
     text = (ROOT / "notebooks" / "source" / "00_start_here.py").read_text(encoding="utf-8")
     ast.parse(text)
     assert text.count("# SOLUTION") == text.count("# END SOLUTION") == text.count('tags=["exercise"]') >= 2
+
+
+# --- time limit, the student's line, predictions -------------------------------------------------------
+
+
+def test_an_endless_loop_ends_with_a_sentence(monkeypatch, check):
+    monkeypatch.setattr("nstlib.course.grading.call_with_limit", lambda f, a, _: call_with_limit(f, a, 0.2))
+
+    def endless(x):
+        while True:
+            with contextlib.suppress(Exception):  # even if it catches everything that is raised in it
+                x = x * 1
+
+    assert_wrong(check.gram_matrix(endless), "loop that never ends")
+    before = threading.active_count()
+    assert_wrong(check.gram_matrix(lambda x: [x for _ in iter(int, 1)]), "loop that never ends")
+    assert threading.active_count() == before
+
+
+def test_a_program_that_ends_the_kernel_is_a_wrong_answer(check):
+    assert_wrong(check.gram_matrix(lambda x: sys.exit(1)), "it ends the program")
+
+
+def test_the_line_that_raised_is_shown(check):
+    assert_wrong(check.gram_matrix(wrong_product), "in the line 'return x @ torch.zeros(7, 7)'")
+
+
+def test_small_and_large_values_and_other_dtypes_are_tried(check):
+    assert_wrong(check.gram_matrix(lambda x: gram_matrix(x.clamp(-5, 5))), "1000 times as large")
+    assert_wrong(check.gram_matrix(lambda x: gram_matrix(x) + 1e-6), "0.001 times as large")
+
+
+def test_a_prediction_is_never_wrong(check):
+    assert check.prediction("p", ..., 3.0).state == OPEN
+    assert check.prediction("p", 5, 3.0, "dB").message == "you predicted 5 dB; measured: 3 dB."
+    assert check.prediction("p", 5, 3.0).ok
+    assert_wrong(check.prediction("p", "much", 3.0), "a number is expected")
+
+
+def test_tasks_have_keys_that_fit_and_hints_without_the_answer():
+    for name, task in all_tasks().items():
+        assert task.name == name
+        if isinstance(task, Choice):
+            options = {key_of(name, option): option for option in task.remarks}
+            assert task.keys, name
+            assert set(task.keys) <= set(options), f"{name}: no option has this key"
+            assert len(options) >= 2
+            wrong = [option for key, option in options.items() if key not in task.keys]
+            assert all(task.remarks[option].strip() for option in wrong)

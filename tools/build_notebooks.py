@@ -28,7 +28,8 @@ executed in its own folder. A source looks like this:
 - The first cell is markdown: the title, then the lines *Question* and *Time*, which README's table shows too.
 - In a cell tagged "exercise", the student writes the part between ``# SOLUTION`` and ``# END SOLUTION``. In the
   student's copy it is replaced by the line ``...  # your code here``, or by the text of the ``# STUDENT:`` lines.
-- Cells (code or markdown) tagged "solution-only" or "student-only" are in that copy only.
+- Cells (code or markdown) tagged "solution-only" or "student-only" are in that copy only. Cells tagged "test", which
+  hold the lesson's claims with assertions, are in the solved copy only, collapsed.
 - The builder adds the links to Colab, Kaggle and Binder, the set-up cell (after the title) and a last cell with a
   summary of the checks.
 
@@ -68,6 +69,7 @@ JPEG_QUALITY = 85
 LIVE = "(live: run this cell to use it)"
 """Replaces a widget in a stored notebook, below its still picture, because a widget works only with its kernel."""
 
+PICTURES = ("image/jpeg", "image/svg+xml")
 TEXT_TYPES = ("text/plain", "text/html", "text/markdown")
 KERNEL_CONFIG = """\
 c.InlineBackend.figure_formats = {"jpeg"}
@@ -213,7 +215,15 @@ def _execution_problems(notebook: NotebookNode) -> list[str]:
             found.append(f"cell {number}: has an error in its output")
         if any("image/png" in output.get("data", {}) for output in cell.outputs):
             found.append(f"cell {number}: holds a PNG; pictures are JPEG here")
+        if not all(_has_alt(output) for output in cell.outputs):
+            found.append(f"cell {number}: has a picture without a text for readers who cannot see it")
     return found
+
+
+def _has_alt(output: NotebookNode) -> bool:
+    """Return whether every picture of an output has an alternative text in its metadata."""
+    shown = [kind for kind in PICTURES if kind in output.get("data", {})]
+    return all(output.metadata.get(kind, {}).get("alt") for kind in shown)
 
 
 def _stored_outputs(notebook: NotebookNode) -> list[str]:

@@ -15,7 +15,7 @@ import nbformat
 from nbformat import NotebookNode
 from setup_cell import links_cell, setup_cell
 
-BUILDER_VERSION = "3"
+BUILDER_VERSION = "4"
 """Part of every notebook's hash; increase it when the same source would give a different notebook."""
 
 KINDS = ("student", "solved")
@@ -152,9 +152,14 @@ def _copy_cell(cell: NotebookNode, kind: str, where: str) -> NotebookNode | None
         if bool(secret) != ("exercise" in tags) and not in_one_copy:
             raise SourceError(f"{where}: a solution and the tag 'exercise' go together; one of them is missing.")
         text = student if kind == "student" else solved
-    if ("solution-only" if kind == "student" else "student-only") in tags:
+    others = {"solution-only", "test"} if kind == "student" else {"student-only"}
+    if others & {*tags}:
         return None
-    return _make_cell(cell.cell_type, text, tags)
+    new = _make_cell(cell.cell_type, text, tags)
+    if "test" in tags:  # JupyterLab and Jupyter Book collapse such cells
+        new.metadata.tags = [*tags, "hide-cell"]
+        new.metadata.jupyter = {"source_hidden": True}
+    return new
 
 
 def _make_cell(kind: str, text: str, tags: list[str]) -> NotebookNode:

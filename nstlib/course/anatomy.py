@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PLOT_DPI = 92
-"""Lines need fewer pixels than photos."""
-
 
 @dataclass(frozen=True)
 class Table:
@@ -159,7 +156,7 @@ class Browser(ShownWidget):
 # --- plots ---------------------------------------------------------------------------------------------
 
 
-def panels(count: int, width: float = 10.0, height: float = 3.2, **options: Any) -> tuple[Figure, list[Axes]]:
+def panels(count: int, width: float = figures.WIDTH, height: float = 3.2, **options: Any) -> tuple[Figure, list[Axes]]:
     """Return an empty figure in the style of the course and its axes, side by side.
 
     Args:
@@ -170,11 +167,12 @@ def panels(count: int, width: float = 10.0, height: float = 3.2, **options: Any)
     """
     with figures.course_style():
         figure = figures.new_figure(width, height)
-        figure.set_dpi(PLOT_DPI)
         return figure, list(figure.subplots(1, count, squeeze=False, **options)[0])
 
 
-def lines(series: Mapping[str, Mapping[Any, float]], title: str = "", label: str = "", log: bool = False) -> Figure:
+def lines(
+    series: Mapping[str, Mapping[Any, float]], title: str = "", label: str = "", log: bool = False, xlabel: str = ""
+) -> Figure:
     """Return several lines over the same names, such as layers.
 
     Args:
@@ -182,14 +180,15 @@ def lines(series: Mapping[str, Mapping[Any, float]], title: str = "", label: str
         title: Title of the figure.
         label: Label of the vertical axis.
         log: Make the vertical axis logarithmic.
+        xlabel: Label of the horizontal axis.
     """
-    figure, (ax,) = panels(1, 8.0, 2.9)
+    figure, (ax,) = panels(1, height=2.9)
     names = [str(name) for name in next(iter(series.values()))]
     for colour, marker, (line, values) in zip(figures.COLOURS, "osD^v<", series.items()):
         ax.plot(names, list(values.values()), label=line, color=colour, marker=marker, ms=4)
     if sum(map(len, names)) > 70:  # too long to stand beside each other
         ax.set_xticks(names, names, rotation=45, ha="right")
-    ax.set_ylabel(label)
+    ax.set(xlabel=xlabel, ylabel=label)
     ax.set_yscale("log" if log else "linear")
     if log:
         ax.yaxis.set_major_formatter(lambda v, _: f"{v:,.0f}" if v >= 1 else f"{v:.2g}")
@@ -207,7 +206,6 @@ def show_predictions(photos: Mapping[str, Tensor], predictions: Mapping[str, Seq
         predictions: For each name (class, probability), as ``nstlib.classify`` returns them.
     """
     figure = figures.new_figure(2.4 * len(photos), 3.8)
-    figure.set_dpi(PLOT_DPI)
     axes = figure.subplots(2, len(photos), squeeze=False, gridspec_kw={"height_ratios": (1.5, 1)})
     for (name, photo), photo_ax, bars_ax in zip(photos.items(), *axes):
         photo_ax.imshow(figures.to_array(_middle_square(photo)), interpolation="lanczos")

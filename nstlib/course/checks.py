@@ -1,8 +1,8 @@
 """Checks of the exercises: each says in one plain sentence what is wrong, and never what is right.
 
 ``check`` is the one object that the lessons use. A check returns a ``Verdict``, never raises an exception, and keeps
-the verdict for ``check.summary()`` and ``check.require_all()``. The exercises about functions are defined in
-``exercises.py``. This module needs torch only.
+the verdict for ``check.summary()`` and ``check.require_all()``. What is asked, and what is right, is defined in the
+package ``tasks`` and in ``exercises.py``. This module needs torch only.
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 from torch import Tensor
 
+from ..errors import SettingError
 from ..losses import GramDivisor, Reduction, TVReduction
 from . import exercises
-from .grading import NO_RESULT, Exercise, describe_value, examine, picture_fault
+from .grading import NO_RESULT, Exercise, call, describe_value, examine, picture_fault
+from .tasks import Choice, Number, Program, Task, all_tasks, key_of
+from .tasks.kinds import simplify
 
 State = Literal["right", "wrong", "not done yet"]
 RIGHT: State = "right"
@@ -127,7 +131,8 @@ class Check:
     def reset(self) -> None:
         """Forget all verdicts and hints; ``course.setup`` calls it at the start of a lesson."""
         self.verdicts: dict[str, Verdict] = {}
-        self._hints = {name: exercise.hints for name, exercise in exercises.all_exercises().items()}
+        tasks: dict[str, Task] = {**exercises.all_exercises(), **all_tasks()}
+        self._hints = {name: task.hints for name, task in tasks.items()}
         self._hints_given: dict[str, int] = {}
 
     # --- functions that the student writes -------------------------------------------------------------
@@ -160,84 +165,102 @@ class Check:
         """Check f(features (N, C, H, W)) -> (N, C, H, W), see ``exercises.instance_norm``."""
         return self._check_function(function, exercises.instance_norm_exercise())
 
-    def _check_function(self, function: object, exercise: Exercise) -> Verdict:
+    def function(self, name: str, function: object) -> Verdict:
+        """Check a function; what it should do is defined by the task of this name."""
+        task = all_tasks().get(name)
+        if not isinstance(task, (Exercise, Program)):
+            raise SettingError(f"no lesson has an exercise {name!r} about a function; correct the name.")
+        return self._check_function(function, task)
+
+    def _check_function(self, function: object, exercise: Exercise | Program) -> Verdict:
         name = exercise.name
         if _is_unanswered(function):
             return self._record(name, OPEN, "replace the dots with your code, then run this cell again.")
         if not callable(function):
             found = describe_value(function)
             return self._record(name, WRONG, f"this is {found}, not a function; pass the name that follows 'def'.")
-        fault = examine(function, exercise)
+        if isinstance(exercise, Program):
+            fault = _run_program(function, exercise)
+            praise = f"right. {exercise.why}".strip()
+        else:
+            fault = examine(function, exercise)
+            praise = "right: values, shapes, batches and gradients agree with the reference."
         if fault is None:
-            return self._record(name, RIGHT, "right: values, shapes, batches and gradients agree with the reference.")
+            return self._record(name, RIGHT, praise)
         return self._record(name, OPEN if fault == NO_RESULT else WRONG, fault)
 
     # --- answers that the student gives ----------------------------------------------------------------
 
-    def number(
-        self,
-        name: str,
-        answer: object,
-        expected: float,
-        tolerance: float | None = None,
-        hint: str | Sequence[str] = (),
-        why: str = "",
-    ) -> Verdict:
-        """Check a number.
+    def number(self, name: str, answer: object, *data: Any, **question: Any) -> Verdict:
+        """Check a number: a number, or a tensor or numpy array with one element.
 
         Args:
-            name: Name of the exercise.
-            answer: The student's answer: a number, or a tensor or numpy array with one element.
-            expected: The right number.
-            tolerance: Largest accepted absolute difference; None accepts a hundredth of ``expected``.
-            hint: One hint or several for ``check.hint(name)``.
-            why: Explanation that is added to the message when the answer is right.
+            name: Name of the task.
+            answer: The student's answer.
+            data: What the task's reference needs from the notebook, such as a measured tensor.
+            question: For a lesson without such a task: ``tolerance``, ``hint``, ``why``; ``data`` is the right number.
         """
-        self._set_hints(name, hint)
+        task = all_tasks().get(name)
+        if task is None and data:
+            task = _number_in_notebook(name, data[0], **question)
+            self._hints[name], data = task.hints, ()
+        if not isinstance(task, Number):
+            raise SettingError(f"no lesson has a question {name!r} whose answer is a number; correct the name.")
         if _is_unanswered(answer):
             return self._record(name, OPEN, "put your number in place of the dots, then run this cell again.")
         answer = _as_plain_number(answer)
         if isinstance(answer, bool) or not isinstance(answer, numbers.Real):
             return self._record(name, WRONG, f"a number is expected, but this is {describe_value(answer)}.")
-        value, expected = float(answer), float(expected)
-        accepted = abs(expected) / 100 if tolerance is None else tolerance
+        value, expected = float(answer), float(task.reference(*data))
+        accepted = abs(expected) / 100 if task.tolerance is None else task.tolerance
         if abs(value - expected) <= accepted:
-            return self._record(name, RIGHT, f"right. {why}".strip())
+            return self._record(name, RIGHT, f"right. {task.why}".strip())
         return self._record(name, WRONG, _number_fault(value, expected, accepted))
 
-    def choice(
-        self,
-        name: str,
-        answer: object,
-        correct: str | Iterable[str],
-        explain: Mapping[str, str] | None = None,
-        hint: str | Sequence[str] = (),
-    ) -> Verdict:
+    def choice(self, name: str, answer: object, **question: Any) -> Verdict:
         """Check one of several answers; capitals, spaces and punctuation around it are ignored.
 
         Args:
-            name: Name of the exercise.
+            name: Name of the task.
             answer: The student's answer.
-            correct: The right answer, or several.
-            explain: For each answer what is said about it, in one sentence.
-            hint: One hint or several for ``check.hint(name)``.
+            question: For a lesson without such a task: ``correct``, ``explain``, ``hint``.
         """
-        self._set_hints(name, hint)
+        task = all_tasks().get(name)
+        if task is None and question:
+            task = _choice_in_notebook(name, **question)
+            self._hints[name] = task.hints
+        if not isinstance(task, Choice):
+            raise SettingError(f"no lesson has a question {name!r} with several answers; correct the name.")
         if _is_unanswered(answer) or answer == "":
             return self._record(name, OPEN, "put your choice in place of the dots, then run this cell again.")
         if not isinstance(answer, str):
             found = describe_value(answer)
             return self._record(name, WRONG, f'the answer is a word in quotes, such as "a", but this is {found}.')
-        explanations = {_simplify(key): sentence for key, sentence in (explain or {}).items()}
-        accepted = {_simplify(c) for c in ([correct] if isinstance(correct, str) else correct)}
-        chosen = _simplify(answer)
-        if explanations and chosen not in accepted | set(explanations):
-            known = ", ".join(explanations)
-            return self._record(name, WRONG, f"{answer!r} is none of the answers; choose from {known}.")
-        if chosen in accepted:
-            return self._record(name, RIGHT, f"right. {explanations.get(chosen, '')}".strip())
-        fault = explanations.get(chosen) or f"{answer!r} is not right; look at the figure once more."
-        return self._record(name, WRONG, fault)
+        remarks = {simplify(key): sentence for key, sentence in task.remarks.items()}
+        chosen = simplify(answer)
+        is_right = key_of(name, chosen) in task.keys
+        if remarks and chosen not in remarks and not is_right:
+            return self._record(name, WRONG, f"{answer!r} is none of the answers; choose from {', '.join(remarks)}.")
+        if is_right:
+            return self._record(name, RIGHT, f"right. {remarks.get(chosen, '')}".strip())
+        return self._record(name, WRONG, remarks.get(chosen, f"{answer!r} is not right; look at the figure once more."))
+
+    def prediction(self, name: str, guess: object, measured: float, unit: str = "") -> Verdict:
+        """Return a prediction beside the measured number; any finite number counts as done.
+
+        Args:
+            name: Name of the prediction.
+            guess: The student's number, given before the measurement.
+            measured: What was measured.
+            unit: Unit of both.
+        """
+        if _is_unanswered(guess):
+            return self._record(name, OPEN, "write down a number first; there is no wrong prediction.")
+        guess = _as_plain_number(guess)
+        if isinstance(guess, bool) or not isinstance(guess, numbers.Real) or not math.isfinite(guess):
+            return self._record(name, WRONG, f"a number is expected, but this is {describe_value(guess)}.")
+        message = f"you predicted {float(guess):.4g} {unit}".rstrip() + f"; measured: {measured:.4g} {unit}".rstrip()
+        return self._record(name, RIGHT, f"{message}.")
 
     def picture(
         self,
@@ -323,12 +346,30 @@ class Check:
         return self.verdicts[name]
 
 
+def _number_in_notebook(
+    name: str, expected: float, tolerance: float | None = None, hint: str | Sequence[str] = (), why: str = ""
+) -> Number:
+    """Return the task of a lesson that defines it in its notebook."""
+    return Number(name, lambda: float(expected), tolerance, _as_tuple(hint), why)
+
+
+def _choice_in_notebook(
+    name: str,
+    correct: str | Iterable[str],
+    explain: Mapping[str, str] | None = None,
+    hint: str | Sequence[str] = (),
+) -> Choice:
+    """Return the task of a lesson that defines it in its notebook."""
+    answers = _as_tuple(correct) if isinstance(correct, str) else tuple(correct)
+    return Choice(name, tuple(key_of(name, answer) for answer in answers), explain or {}, _as_tuple(hint))
+
+
+def _as_tuple(texts: str | Sequence[str]) -> tuple[str, ...]:
+    return (texts,) if isinstance(texts, str) and texts else tuple(texts)
+
+
 def _is_unanswered(answer: object) -> bool:
     return answer is None or answer is Ellipsis or answer is NotImplemented or answer is NotImplementedError
-
-
-def _simplify(answer: str) -> str:
-    return " ".join(answer.lower().strip(" .()'\"").split())
 
 
 def _as_plain_number(answer: object) -> object:
@@ -341,15 +382,25 @@ def _as_plain_number(answer: object) -> object:
         return answer
 
 
-_FACTOR_WORDS = {
-    2: "two times",
-    3: "three times",
-    4: "four times",
-    10: "ten times",
-    100: "a hundred times",
-    1000: "a thousand times",
-    1_000_000: "a million times",
-}
+def _run_program(function: Callable[..., object], task: Program) -> str | None:
+    """Return what is wrong with a student's function as the task's test finds it, or None."""
+
+    def limited(*arguments: Any, **options: Any) -> object:
+        result, fault = call(partial(function, **options), arguments, task.seconds, shown=function)
+        if fault:
+            raise _FaultError(fault)
+        if result is None or result is Ellipsis:
+            raise _FaultError(NO_RESULT)
+        return result
+
+    try:
+        return task.test(limited)
+    except _FaultError as fault:
+        return str(fault)
+
+
+class _FaultError(Exception):
+    """Ends a task's test; the message is the sentence for the student."""
 
 
 def _number_fault(value: float, expected: float, accepted: float) -> str:
@@ -358,12 +409,6 @@ def _number_fault(value: float, expected: float, accepted: float) -> str:
         return f"{value} is not a usable number; was something divided by zero?"
     if abs(value + expected) <= accepted:
         return "the magnitude is right, but the sign is not."
-    if expected and value:
-        for factor, words in _FACTOR_WORDS.items():
-            if abs(value / expected / factor - 1) < 0.01:
-                return f"{value:g} is {words} too large."
-            if abs(value / expected * factor - 1) < 0.01:
-                return f"{value:g} is {words} too small."
     far = expected == 0 or not 0.5 < value / expected < 2
     return f"{value:g} is {'much too' if far else 'too'} {'large' if value > expected else 'small'}."
 

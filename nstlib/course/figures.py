@@ -5,6 +5,8 @@ Figures are made without pyplot, so that none is displayed twice and a thread ca
 
 from __future__ import annotations
 
+import base64
+import html
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +32,13 @@ if TYPE_CHECKING:
 Picture = Tensor | Image.Image
 """A tensor (N, 3, H, W) or (3, H, W) in [0, 1], of which the first picture is shown, or a PIL image."""
 
+WIDTH = 8.2
+"""Width of every figure in inches."""
+
 DPI = 110
+QUALITY = 76
+"""Of the JPEG files that notebooks store."""
+
 INK = "#33373d"
 COLOURS = ("#2f6f9f", "#d1603d", "#6a994e", "#7a5195", "#c99a2e", "#5c6b73")
 """Distinguishable without colour vision as well."""
@@ -125,12 +133,37 @@ def _description(ax: Axes) -> str:
     return ", ".join(filter(None, words))
 
 
-def jpeg_output(figure: Figure) -> tuple[str, dict[str, str]] | None:
-    """Return a figure as notebooks store it: a JPEG file in base64, and its metadata with the text alternative."""
-    from IPython.core.pylabtools import print_figure
+def has_pictures(figure: Figure) -> bool:
+    """Return whether a figure contains pictures and not only lines and text."""
+    return any(ax.images for ax in figure.axes)
 
-    data = print_figure(figure, fmt="jpg", base64=True, pil_kwargs={"quality": 78})
-    return (data, {"alt": alt_text(figure)}) if data else None
+
+def jpeg_output(figure: Figure) -> tuple[str, dict[str, Any]] | None:
+    """Return a figure with pictures as notebooks store it: a JPEG file in base64, with its width and alternative text.
+
+    The file has twice the pixels of the page, for sharp text and insets. None for a figure without pictures.
+    """
+    if not has_pictures(figure):
+        return None
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="jpeg", dpi=2 * DPI, bbox_inches="tight", pil_kwargs={"quality": QUALITY})
+    width = Image.open(buffer).width // 2
+    return base64.b64encode(buffer.getvalue()).decode("ascii"), {"alt": alt_text(figure), "width": width}
+
+
+def svg_output(figure: Figure) -> tuple[str, dict[str, Any]] | None:
+    """Return a figure of lines and text as notebooks store it: SVG with its alternative text. None with pictures."""
+    import matplotlib as mpl
+
+    if has_pictures(figure):
+        return None
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nstlib"}):
+        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    alt = html.escape(alt_text(figure))
+    svg = svg[svg.index("<svg") :].replace("<svg ", f"<svg role='img' aria-label='{alt}' ", 1)
+    return svg, {"alt": alt_text(figure)}
 
 
 def enlarged(picture: Tensor, long_side: int) -> Tensor:
@@ -155,7 +188,7 @@ def show(
     titles: Sequence[str] | str = (),
     *,
     columns: int | None = None,
-    width: float = 10.0,
+    width: float = WIDTH,
     caption: str = "",
     frame: int | None = None,
 ) -> Figure:
@@ -201,6 +234,38 @@ def show(
     count = "a picture" if len(arrays) == 1 else f"{len(arrays)} pictures"
     named = ", ".join(filter(None, titles))
     figure.set_label(count + (f": {named}" if named else "") + (f". {caption}" if caption else ""))
+    return figure
+
+
+def show_with_details(
+    pictures: Mapping[str, Picture], box: tuple[int, int, int], *, width: float = WIDTH, caption: str = ""
+) -> Figure:
+    """Return pictures in a row and, below each, a part of it at twice the scale, framed in the picture.
+
+    Args:
+        pictures: Pictures of one size by title; at most three are large enough to be judged.
+        box: Left, top and side of the square part, in pixels.
+        width: Width of the figure in inches.
+        caption: Line below the figure.
+    """
+    from matplotlib.patches import Rectangle
+
+    left, top, side = box
+    arrays = [to_array(picture) for picture in pictures.values()]
+    high, wide = arrays[0].shape[:2]
+    column = width / len(arrays)
+    heights = [column * high / wide, min(column, 2 * column * side / wide)]
+    with course_style():
+        figure = new_figure(width, sum(heights) + 0.4 + (0.3 if caption else 0))
+        axes = figure.subplots(2, len(arrays), squeeze=False, gridspec_kw={"height_ratios": heights})
+        for ax, detail_ax, title, array in zip(*axes, pictures, arrays):
+            _draw_picture(ax, array)
+            ax.set_title(title)
+            ax.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor="white", linewidth=1.2))
+            _draw_picture(detail_ax, array[top : top + side, left : left + side])
+        if caption:
+            figure.supxlabel(caption, fontsize=10, color="#5f6368")
+    figure.set_label(f"{len(arrays)} pictures, each with a part at 200 %: {', '.join(pictures)}. {caption}".rstrip())
     return figure
 
 
@@ -288,7 +353,10 @@ def draw_curve(ax: Axes, records: Sequence[Record] | Mapping[str, Sequence[Recor
 
 
 def curve(
-    records: Sequence[Record] | Mapping[str, Sequence[Record]], title: str = "", width: float = 7.0, height: float = 0.0
+    records: Sequence[Record] | Mapping[str, Sequence[Record]],
+    title: str = "",
+    width: float = WIDTH,
+    height: float = 0.0,
 ) -> Figure:
     """Return the losses of one run (total, style, content), or the total losses of several runs.
 
@@ -309,7 +377,7 @@ def curve(
     return figure
 
 
-def painting_so_far(picture: Picture, records: Sequence[Record], title: str = "", width: float = 10.0) -> Figure:
+def painting_so_far(picture: Picture, records: Sequence[Record], title: str = "", width: float = WIDTH) -> Figure:
     """Return a picture beside the losses of the run that made it: the live widget as one figure.
 
     Args:
@@ -333,20 +401,23 @@ def painting_so_far(picture: Picture, records: Sequence[Record], title: str = ""
 # --- numbers -------------------------------------------------------------------------------------------
 
 
-def bars(values: Mapping[str, float], unit: str = "", width: float = 7.0, title: str = "") -> Figure:
-    """Return a few numbers as horizontal bars, each with its value at the end.
+def bars(
+    values: Mapping[str, float], unit: str = "", width: float = WIDTH, title: str = "", highlight: str | None = None
+) -> Figure:
+    """Return a few numbers as horizontal bars of one color, each with its value at the end.
 
     Args:
         values: Numbers by name.
         unit: Unit after each value.
         width: Width in inches.
         title: Title of the figure.
+        highlight: Name of a bar in a second color.
     """
     names, numbers = list(values), list(values.values())
     with course_style():
         figure = new_figure(width, 0.42 * len(values) + (0.75 if title else 0.4))
         ax = figure.subplots()
-        ax.barh(names, numbers, color=[COLOURS[i % len(COLOURS)] for i in range(len(names))], height=0.62)
+        ax.barh(names, numbers, color=[COLOURS[name == highlight] for name in names], height=0.62)
         ax.invert_yaxis()
         ax.grid(visible=False)
         ax.spines["bottom"].set_visible(False)

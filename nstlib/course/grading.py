@@ -2,17 +2,26 @@
 
 ``examine`` calls a student's function on small random inputs, compares the results with a reference and returns one
 sentence about the first fault. ``picture_fault`` does the same for a picture. Which exercises there are, and the
-mistakes that each of them recognises, is defined in ``exercises.py``.
+mistakes that each of them recognizes, is defined in ``exercises.py`` and in the package ``tasks``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import itertools
+import linecache
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from .limits import TimeLimitError, call_with_limit
+
+SECONDS = 10.0
+"""How long one call of a student's function may take."""
 
 NO_RESULT = "the function returns None so far; write its body and end it with 'return'."
 """What ``examine`` returns for a function that is not written yet."""
@@ -67,7 +76,10 @@ class Exercise:
         reference: The right function.
         make_inputs: Returns random tensors for a shape and a generator.
         shapes: Shapes that are tried in this order; the second one reveals hard-coded sizes.
-        extra_arguments: Arguments after the tensors.
+        extra_arguments: Arguments after the tensors; each tuple is tried.
+        scales: Factors by which the inputs are multiplied in further trials, such as values near zero.
+        dtypes: Further dtypes of the inputs.
+        differentiable: Whether the gradient is compared as well.
         wrong_shapes: Returns the shapes of known wrong results, each with a sentence.
         wrong_factors: Returns the known wrong multiples of the right result.
         mistakes: Known wrong functions.
@@ -78,7 +90,10 @@ class Exercise:
     reference: Callable[..., Tensor]
     make_inputs: Callable[[tuple[int, ...], torch.Generator], tuple[Tensor, ...]]
     shapes: Sequence[tuple[int, ...]]
-    extra_arguments: tuple[int, ...] = ()
+    extra_arguments: Sequence[tuple[Any, ...]] = ((),)
+    scales: Sequence[float] = (1e-3, 1e3)
+    dtypes: Sequence[torch.dtype] = (torch.float64,)
+    differentiable: bool = True
     wrong_shapes: Callable[..., Mapping[tuple[int, ...], str]] = _no_wrong_shapes
     wrong_factors: Callable[..., Sequence[WrongFactor]] = _no_wrong_factors
     mistakes: Sequence[Mistake] = ()
@@ -98,25 +113,44 @@ def examine(function: Callable[..., object], exercise: Exercise) -> str | None:
     Returns:
         None if the function is right, ``NO_RESULT`` if it returns nothing yet, else one sentence about the first fault.
     """
-    for i, shape in enumerate(exercise.shapes):
-        inputs = exercise.make_inputs(shape, torch.Generator().manual_seed(7 + i))
-        copies = tuple(t.clone() for t in inputs)
-        result, error = _call(function, (*copies, *exercise.extra_arguments))
+    for trial in _trials(exercise):
+        copies = tuple(t.clone() for t in trial.inputs)
+        result, error = call(function, (*copies, *trial.extra))
         if error:
-            return error
-        if result is None or result is Ellipsis or result is NotImplemented:
+            fault: str | None = error
+        elif result is None or result is Ellipsis or result is NotImplemented:
             return NO_RESULT
-        if isinstance(result, Tensor):
-            expected = exercise.reference(*inputs, *exercise.extra_arguments)
-            attempt = _Attempt(function, exercise, inputs, result, expected)
-            fault = _inplace_fault(inputs, copies) or _result_fault(attempt)
+        elif isinstance(result, Tensor):
+            attempt = _Attempt(function, exercise, trial, result)
+            fault = _inplace_fault(trial.inputs, copies) or _result_fault(attempt)
         else:
             fault = _type_fault(result)
-        if fault and i > 0:
-            return f"right for one input shape, but not for {tuple(inputs[0].shape)}: {fault}"
         if fault:
-            return fault
+            return f"right for {trial.passed_before}, but not for {trial.words}: {fault}" if trial.words else fault
     return None
+
+
+def _trials(exercise: Exercise) -> Iterator[_Trial]:
+    """Return what an exercise is tried with: all shapes and arguments, then other magnitudes and dtypes."""
+    first: _Trial | None = None
+    for i, (shape, extra) in enumerate(itertools.product(exercise.shapes, exercise.extra_arguments)):
+        inputs = exercise.make_inputs(shape, torch.Generator().manual_seed(7 + i))
+        trial = _Trial(inputs, extra)
+        if first is None:
+            first = trial
+        else:
+            words = f"the input shape {tuple(inputs[0].shape)}"
+            if extra != first.extra:
+                words += f" with the arguments {', '.join(map(repr, extra))}"
+            trial = replace(trial, words=words, passed_before="one input")
+        yield trial
+    assert first is not None
+    for scale in exercise.scales:
+        scaled = tuple(t * scale for t in first.inputs)
+        yield replace(first, inputs=scaled, words=f"values {scale:g} times as large", passed_before="one input")
+    for dtype in exercise.dtypes:
+        converted = tuple(t.to(dtype) for t in first.inputs)
+        yield replace(first, inputs=converted, words=_dtype_name(dtype), passed_before="float32")
 
 
 def describe_value(value: object) -> str:
@@ -130,32 +164,66 @@ def describe_value(value: object) -> str:
 
 
 @dataclass(frozen=True)
+class _Trial:
+    """Arguments with which a student's function is called, and in words what is special about them."""
+
+    inputs: tuple[Tensor, ...]
+    extra: tuple[Any, ...]
+    words: str = ""
+    passed_before: str = ""
+
+
 class _Attempt:
     """One call of the student's function that returned a tensor."""
 
-    function: Callable[..., object]
-    exercise: Exercise
-    inputs: tuple[Tensor, ...]
-    result: Tensor
-    expected: Tensor
-
-    @property
-    def arguments(self) -> tuple[object, ...]:
-        return (*self.inputs, *self.exercise.extra_arguments)
+    def __init__(self, function: Callable[..., object], exercise: Exercise, trial: _Trial, result: Tensor) -> None:
+        self.function, self.exercise, self.inputs, self.result = function, exercise, trial.inputs, result
+        self.extra = trial.extra
+        self.arguments = (*trial.inputs, *trial.extra)
+        self.expected = exercise.reference(*self.arguments)
 
 
-def _call(function: Callable[..., object], arguments: tuple[object, ...]) -> tuple[object, str]:
-    """Return the function's result and "", or None and a sentence about its exception."""
+def call(
+    function: Callable[..., object],
+    arguments: tuple[Any, ...],
+    seconds: float = SECONDS,
+    shown: Callable[..., object] | None = None,
+) -> tuple[object, str]:
+    """Call a student's function, for at most some seconds.
+
+    Args:
+        function: What is called.
+        arguments: Its arguments.
+        seconds: The time limit.
+        shown: The student's function, if ``function`` is a wrapper around it.
+
+    Returns:
+        Its result and "", or None and a sentence about what it raised: the exception, and the student's line.
+    """
     try:
-        return function(*arguments), ""
+        return call_with_limit(function, arguments, seconds), ""
     except NotImplementedError:
         return None, ""
+    except TimeLimitError:
+        return None, f"it did not end within {seconds:g} seconds; is there a loop that never ends?"
     except Exception as error:  # whatever the student's code raises becomes a sentence
         shapes = " and ".join(str(tuple(t.shape)) for t in arguments if isinstance(t, Tensor))
+        given = f" for input of shape {shapes}" if shapes else ""
         text = " ".join(str(error).split())
         if len(text) > 200:
             text = text[:197] + "..."
-        return None, f"it raises {type(error).__name__} for input of shape {shapes}: {text}"
+        return None, f"it raises {type(error).__name__}{given}{_line_of(error, shown or function)}: {text}"
+
+
+def _line_of(error: Exception, function: Callable[..., object]) -> str:
+    """Return the line of the student's code that raised an exception, in words, or "" if it cannot be found."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return ""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == code.co_filename]
+    text = linecache.getline(code.co_filename, lines[-1] or 0).strip() if lines else ""
+    return f" in the line '{text[:100]}'" if text else ""
 
 
 def _type_fault(result: object) -> str:
@@ -193,7 +261,7 @@ def _shape_fault(attempt: _Attempt) -> str | None:
 
 def _dtype_fault(attempt: _Attempt) -> str | None:
     dtype, expected = attempt.result.dtype, attempt.expected.dtype
-    if dtype == expected:
+    if dtype in (expected, attempt.inputs[0].dtype):
         return None
     return f"the dtype is {_dtype_name(dtype)}, but {_dtype_name(expected)} is expected, the dtype of the input."
 
@@ -239,26 +307,32 @@ def _mixes_batch(attempt: _Attempt) -> bool:
     if len(attempt.inputs[0]) == 1:
         return False
     first = tuple(t[:1].clone() for t in attempt.inputs)
-    alone, _ = _call(attempt.function, (*first, *attempt.exercise.extra_arguments))
+    alone, _ = call(attempt.function, (*first, *attempt.extra))
     return isinstance(alone, Tensor) and _is_close(alone.detach(), attempt.expected[:1])
 
 
 def _gradient_fault(attempt: _Attempt) -> str | None:
+    if not attempt.exercise.differentiable:
+        return None
     _, *others = attempt.arguments
     student_input = attempt.inputs[0].clone().requires_grad_()
-    result, error = _call(attempt.function, (student_input, *others))
+    result, error = call(attempt.function, (student_input, *others))
     if error:
         return error
     if not isinstance(result, Tensor):
         return "it returns no tensor when its input requires a gradient."
     if not result.requires_grad:
         return "the result has no gradient; leave out detach, no_grad, .data and numpy."
-    (gradient,) = torch.autograd.grad(result.sum(), student_input, allow_unused=True)
+    if result.shape != attempt.expected.shape:
+        return "the shape is another one when its input requires a gradient."
+    # weights of each value: the sum itself is constant where the results have a fixed mean
+    weights = torch.rand(result.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(result.dtype)
+    (gradient,) = torch.autograd.grad(result, student_input, weights, allow_unused=True)
     if gradient is None:
         return "no gradient reaches the input; is it copied with .data or torch.tensor?"
     reference_input = attempt.inputs[0].clone().requires_grad_()
     reference_result = attempt.exercise.reference(reference_input, *others)
-    (expected,) = torch.autograd.grad(reference_result.sum(), reference_input)
+    (expected,) = torch.autograd.grad(reference_result, reference_input, weights)
     if not _is_close(gradient, expected):
         return "the values are right, but the gradient is not; is a part of it detached?"
     return None
@@ -267,7 +341,10 @@ def _gradient_fault(attempt: _Attempt) -> str | None:
 def _is_close(a: Tensor, b: Tensor) -> bool:
     if a.shape != b.shape:
         return False
-    tolerance = 1e-5 * (b.abs().max().item() + 1)
+    if b.numel() == 0:
+        return True
+    # relative to the largest value, so that small values are compared as strictly as large ones
+    tolerance = 1e-5 * b.abs().max().item() or 1e-7
     return torch.allclose(a.double(), b.double(), rtol=1e-4, atol=tolerance)
 
 

@@ -123,7 +123,7 @@ def setup(seed: int = SEED) -> None:
 
 
 def _prepare_notebook() -> None:
-    """In a notebook, show figures as JPEG with a text alternative, and return freed memory after each cell.
+    """In a notebook, show plots as SVG and pictures as JPEG, and return freed memory after each cell.
 
     Photos as PNG would make a notebook ten times larger. Without the second, the process would keep the memory of its
     largest cell (``runtime.keep_freed_memory``), beside which the processes of later cells must find room.
@@ -139,6 +139,7 @@ def _prepare_notebook() -> None:
         shell.events.register("post_execute", return_freed_memory)
         set_matplotlib_formats("jpeg")  # removes the other formats
         shell.display_formatter.formatters["image/jpeg"].for_type(Figure, figures.jpeg_output)
+        shell.display_formatter.formatters["image/svg+xml"].for_type(Figure, figures.svg_output)
 
 
 def notebooks_folder() -> Path | None:

@@ -1,0 +1,7 @@
+"""Questions and exercises of lesson 00."""
+
+from __future__ import annotations
+
+from .kinds import Task
+
+TASKS: tuple[Task, ...] = ()
