@@ -59,6 +59,7 @@ torture: $(STAMP)  ## stop trainings at 60 random moments, damage checkpoints 10
 	$(BIN)/python tests/torture/run.py
 
 lab: $(STAMP)  ## open JupyterLab on the notebooks
+	@$(BIN)/jupyter trust notebooks/solved/*.ipynb > /dev/null  # JupyterLab shows stored SVG in trusted notebooks only
 	$(BIN)/jupyter lab --config tools/jupyter_lab_config.py notebooks
 
 wheel: $(STAMP)  ## build the package as a wheel, in dist/

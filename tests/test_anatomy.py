@@ -87,3 +87,17 @@ def test_figures_are_drawn():
         anatomy.panels(2)[0],
     ):
         assert figures.jpeg(figure).startswith(b"\xff\xd8")
+
+
+def test_long_names_of_classes_do_not_make_the_photos_smaller():
+    photos = {name: torch.rand(1, 3, 40, 60) for name in ("a", "b", "c")}
+    classes = [("tabby, tabby cat", 0.6), ("a class with an endless name that nobody can read", 0.2), ("lynx", 0.1)]
+    figure = anatomy.show_predictions(photos, dict.fromkeys(photos, classes))
+    figure.draw_without_rendering()
+    photo_axes, bar_axes = figure.axes[:3], figure.axes[3:]
+    for ax, bars in zip(photo_axes, bar_axes):
+        assert ax.get_window_extent().width == pytest.approx(figures.PAGE_WIDTH / 3, rel=0.06)
+        assert all(note.get_window_extent().x1 <= bars.get_window_extent().x1 for note in bars.texts)
+    assert bar_axes[0].texts[0].get_text() == "tabby  60%"
+    assert "…" in bar_axes[0].texts[1].get_text()
+    assert "a: tabby, tabby cat 60%" in figures.alt_text(figure)

@@ -92,7 +92,7 @@ WRONG_GRAMS = [
     (lambda x: gram_matrix(x).mean(0), "added up"),
     (lambda x: x @ x.mT, "rows with rows"),
     (lambda x: x * x, "matrix product"),
-    (lambda x: rows(x).mean(2), "all pairs of channels"),
+    (lambda x: rows(x).mean(2), "not one for each pair of channels"),
     (lambda x: gram_matrix(x).detach(), "no gradient"),
     (lambda x: gram_matrix(x.data), "no gradient"),
     (lambda x: gram_matrix(x).detach().numpy(), "numpy"),
@@ -149,9 +149,9 @@ WRONG_CONTENTS = [
 WRONG_VARIATIONS = [
     (lambda x: total_variation(x, 2, "sum"), "sum of each direction"),
     (lambda x: total_variation(x, 1), "absolute differences"),
-    (lambda x: (x[:, :, 1:] - x[:, :, :-1]).square().flatten(1).mean(1), "columns, too"),
-    (lambda x: (x[..., 1:] - x[..., :-1]).square().flatten(1).mean(1), "rows, too"),
-    (lambda x: sum((x - x.roll(1, d)).square().flatten(1).mean(1) for d in (2, 3)), "wraps round"),
+    (lambda x: (x[:, :, 1:] - x[:, :, :-1]).square().flatten(1).mean(1), "columns are not compared"),
+    (lambda x: (x[..., 1:] - x[..., :-1]).square().flatten(1).mean(1), "rows are not compared"),
+    (lambda x: sum((x - x.roll(1, d)).square().flatten(1).mean(1) for d in (2, 3)), "wraps around"),
     (lambda x: total_variation(x).mean(), "mixes the pictures"),
     (lambda x: total_variation(x) / 2, "half"),
     (lambda x: total_variation(x).sqrt(), "root"),
@@ -173,7 +173,7 @@ WRONG_GRADIENTS = [
     (lambda b, p: b.relu() - p, "where the ReLU is zero"),
     (lambda b, p: b - p, "without ReLU"),
     (lambda b, p: (b.relu() - p) * (b >= 0), "at before = 0"),
-    (lambda b, p: (b.relu() - p) * (p > 0), "its own input"),
+    (lambda b, p: (b.relu() - p) * (p > 0), "does not go through this ReLU"),
     (lambda b, p: 2 * (b.relu() - p) * (b > 0), "twice"),
     (lambda b, p: (p - b.relu()) * (b > 0), "sign"),
     (lambda b, p: 0.5 * (b.relu() - p).square(), "the loss of every element"),
@@ -213,8 +213,8 @@ def test_each_wrong_gram_matrix_is_diagnosed(check, f, words):
 def test_other_divisors(check):
     assert check.gram_matrix(lambda x: gram_matrix(x, "chw"), divisor="chw").ok
     assert check.gram_matrix(lambda x: gram_matrix(x, "none"), divisor="none").ok
-    assert_wrong(check.gram_matrix(gram_matrix, divisor="none"), "it divides by H*W; do not divide")
-    assert_wrong(check.gram_matrix(gram_matrix, divisor="chw"), "divide by C*H*W")
+    assert_wrong(check.gram_matrix(gram_matrix, divisor="none"), "it divides by H*W.")
+    assert_wrong(check.gram_matrix(gram_matrix, divisor="chw"), "it divides by H*W.")
 
 
 @pytest.mark.parametrize(("f", "words"), WRONG_CONTENTS)

@@ -13,13 +13,13 @@ def normalise(x, dims=(2, 3), correction=0):
 
 
 WRONG_NORMS = [
-    (lambda x: normalise(x, (0, 2, 3)), "batch normalisation"),
-    (lambda x: F.batch_norm(x, None, None, training=True), "batch normalisation"),
-    (lambda x: F.layer_norm(x, x.shape[1:]), "layer normalisation"),
+    (lambda x: normalise(x, (0, 2, 3)), "batch normalization"),
+    (lambda x: F.batch_norm(x, None, None, training=True), "batch normalization"),
+    (lambda x: F.layer_norm(x, x.shape[1:]), "layer normalization"),
     (lambda x: normalise(x, (1,)), "over its channels"),
     (lambda x: normalise(x, (3,)), "each row"),
     (lambda x: normalise(x, correction=1), "H*W - 1"),
-    (lambda x: normalise(x) / (x.var((2, 3), correction=0, keepdim=True) + 1e-5).sqrt(), "divide by its square root"),
+    (lambda x: normalise(x) / (x.var((2, 3), correction=0, keepdim=True) + 1e-5).sqrt(), "it divides by the variance"),
     (lambda x: x - x.mean((2, 3), keepdim=True), "not divided"),
     (lambda x: normalise(x) + x.mean((2, 3), keepdim=True), "they differ"),
     (lambda x: (x - x.mean((2, 3), keepdim=True)) / x.std((2, 3), keepdim=True), "not finite"),

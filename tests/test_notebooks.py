@@ -70,6 +70,9 @@ course.check.double(double)
 # %% [markdown] tags=["solution-only"]
 # The worked answer.
 
+# %% tags=["test"]
+assert 1 + 1 == 2  # a claim
+
 # %% tags=["student-only"]
 print("try it")
 '''
@@ -170,6 +173,19 @@ def test_student_copy_has_dots_and_solved_copy_has_the_solution(folder: Path):
         "course.check.summary()",
         "course.check.require_all()",
     ]
+
+
+@pytest.mark.slow
+def test_claims_are_in_the_solved_copy_only_and_collapsed(folder: Path):
+    student, solved = (
+        nbformat.read(only_lesson(folder).notebook(kind), as_version=4) for kind in ("student", "solved")
+    )
+    assert not any("a claim" in cell.source for cell in student.cells)
+    claim = tagged(solved, "test")
+    assert claim.source == "assert 1 + 1 == 2  # a claim"
+    assert claim.metadata.jupyter == {"source_hidden": True}
+    assert claim.metadata.tags == ["test", "hide-cell"]
+    assert not any("hide-cell" in cell.metadata.get("tags", []) for cell in solved.cells if cell is not claim)
 
 
 def test_student_lines_replace_the_dots():
@@ -284,6 +300,14 @@ def test_unchanged_notebooks_are_not_built_again(folder: Path, capsys: pytest.Ca
             "cell 4: has an error in its output",
         ),
         (lambda n: n.cells[3].update(outputs=[picture("image/png", alt="a cat")]), "cell 4: holds a PNG"),
+        (
+            lambda n: n.cells[3].update(outputs=[picture("image/jpeg", width="840")]),
+            "cell 4: has a picture without a text",
+        ),
+        (
+            lambda n: n.cells[3].update(outputs=[picture("image/svg+xml", alt="")]),
+            "cell 4: has a picture without a text",
+        ),
         (
             lambda n: n.cells[3].update(outputs=[nbformat.v4.new_output("stream", text="x" * 1_500_001)]),
             "1.50 MB, more than the 1.5 MB",

@@ -8,16 +8,20 @@ import re
 import sys
 import time
 from datetime import datetime
+from itertools import pairwise
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import pytest
 import torch
 from IPython.core.formatters import DisplayFormatter
 from PIL import Image
 
-from nstlib import ImageError, SettingError, VGGFeatures, course, transfer
-from nstlib.course import anatomy, figures, widgets
+from nstlib import PRESETS, ImageError, SettingError, VGGFeatures, course, get_preset, resize, transfer
+from nstlib.architecture import layer_names
+from nstlib.course import anatomy, diagrams, figures, widgets
 from nstlib.images import to_pil
+from nstlib.presets import RELU_1
 from nstlib.pretrained import random_state
 from nstlib.runtime import return_freed_memory
 
@@ -245,9 +249,129 @@ def test_every_setting_reaches_the_transfer(photo, painting, options, monkeypatc
     }
     received = {}
     monkeypatch.setattr(widgets, "transfer", lambda *pictures, **rest: received.update(rest) or pictures)
-    live = widgets.watch_transfer(photo, painting, preset="johnson2016", **settings)
-    assert live.run(callback=live.on_record) == (photo, painting, "johnson2016")
+    live = widgets.watch_transfer(photo, painting, preset="gatys2016", **settings)
+    assert live.run(callback=live.on_record) == (photo, painting, "gatys2016")
     assert received == {**settings, "callback": live.on_record}
+
+
+# --- knobs ---------------------------------------------------------------------------------------------
+
+
+def knobs_for(photo: torch.Tensor, painting: torch.Tensor, preset: str = "course", **given: float) -> widgets.Knobs:
+    return widgets.Knobs(photo, painting, get_preset(preset), given)
+
+
+def test_knobs_that_nobody_moves_change_nothing(photo, painting):
+    knobs = knobs_for(photo, painting)
+    assert knobs.settings() == {"steps": 300, "content_weight": 1e2, "style_weight": 1e4, "tv_weight": 1e3}
+    content, style = knobs.pictures()
+    assert content is photo
+    assert style is painting
+    assert [name for name, box in knobs.layers.items() if box.value] == list(RELU_1)
+    knobs = knobs_for(photo, painting, steps=5000, content_weight=0.0, style_weight=123.5)
+    assert knobs.settings() == {"steps": 5000, "content_weight": 0.0, "style_weight": 123.5, "tv_weight": 1e3}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_there_are_knobs_for_every_preset(preset, photo, painting):
+    knobs, values = knobs_for(photo, painting, preset), get_preset(preset)
+    settings = knobs.settings()
+    assert settings.pop("steps") == values.steps
+    assert settings == {name: getattr(values, name) for name in widgets.KNOB_WEIGHTS}
+    for name in widgets.KNOB_WEIGHTS:
+        labels = [label for label, _ in knobs.weights[name].options]
+        assert len(set(labels)) == len(labels), "no two positions look the same"
+
+
+def test_the_choices_of_a_weight():
+    choices, index = widgets.weight_choices(100.0)
+    assert (choices[0], choices[1], choices[index], choices[-1]) == (0, 1, 100, 10_000)
+    assert choices == sorted(choices)
+    choices, index = widgets.weight_choices(0, usual=10.0)
+    assert (choices[index], choices[1], choices[-1]) == (0, 0.1, 1000)
+    assert widgets.weight_choices(0, usual=0)[0][5] == 1
+
+
+def test_moved_knobs_reach_the_transfer(photo, painting, options):
+    live = widgets.watch_transfer(photo, painting, every=0, steps=2, **options)
+    knobs = live.knobs
+    knobs.weights["content_weight"].index = 0
+    knobs.weights["style_weight"].index += 1
+    knobs.weights["tv_weight"].index -= 2
+    knobs.steps.value = 3
+    knobs.size.value = 128
+    for name in ("relu4_1", "relu5_1"):
+        knobs.layers[name].value = False
+    assert max(jpeg_size(live.picture.value)) == widgets.DISPLAY_SIDE
+    live.start()
+    result = live.wait(60)
+    assert not live.error
+    assert result.image.shape == (1, 3, 96, 128)
+    layers = dict.fromkeys(RELU_1[:3], 1 / 3)
+    assert knobs.style_layers() == pytest.approx(layers)
+    expected = transfer(
+        resize(photo, 128),
+        painting,
+        steps=3,
+        content_weight=0.0,
+        style_weight=3e4,
+        tv_weight=1e2,
+        style_layers=knobs.style_layers(),
+        **options,
+    )
+    assert torch.equal(result.image, expected.image)
+
+
+def test_other_layers_weigh_as_much_together_as_those_of_the_preset(photo, painting):
+    knobs = knobs_for(photo, painting, "pytorch_tutorial")
+    preset = get_preset("pytorch_tutorial").style_layers
+    assert knobs.style_layers() is None
+    assert list(knobs.layers) == sorted({*RELU_1, *preset}, key=layer_names("vgg19").index)
+    knobs.layers["conv1_2"].value = False
+    knobs.layers["relu5_1"].value = True
+    weights = knobs.style_layers()
+    assert set(weights) == {*preset, "relu5_1"} - {"conv1_2"}
+    assert sum(weights.values()) == pytest.approx(sum(preset.values()))
+
+
+def test_without_a_style_layer_the_style_weight_must_be_zero(photo, painting, options):
+    live = widgets.watch_transfer(photo, painting, steps=2, **options)
+    for box in live.knobs.layers.values():
+        box.value = False
+    assert_failed(live, "no style layer is checked")
+    live.knobs.weights["style_weight"].index = 0
+    live.start()
+    assert live.wait(60) is not None
+    assert live.result.records[0].style_total == 0
+
+
+@pytest.mark.parametrize("as_value", [ipywidgets_7_value, ipywidgets_8_value])
+def test_own_photo_and_own_style_picture(as_value, photo, painting, options):
+    live = widgets.watch_transfer(photo, painting, steps=2, **options)
+    before = live.picture.value
+    assert live.knobs.photo.button.description == "Choose a photo"
+    assert live.knobs.painting.button.description == "Choose a style picture"
+    own, style = torch.rand(1, 3, 40, 100), torch.rand(1, 3, 700, 600)
+    assert live.knobs.photo.accept(as_value("me.png", encode(own))).endswith("Press Start.")
+    assert "wall.png is used, at 439 x 512 pixels" in live.knobs.painting.accept(as_value("wall.png", encode(style)))
+    live.show_photo()
+    assert live.picture.value != before
+    content, used = live.knobs.pictures()
+    assert content.shape == (1, 3, 26, 64), "at the size that is chosen"
+    assert used.shape == (1, 3, 512, 439)
+    live.start()
+    assert live.wait(60).image.shape == content.shape
+    assert live.figure().axes
+
+
+def test_an_upload_shows_the_new_photo_before_the_start(photo, painting, options):
+    live = widgets.watch_transfer(photo, painting, steps=2, **options)
+    if isinstance(live.knobs.photo.button.value, dict):
+        return  # ipywidgets 7 is installed, whose button cannot be set from here
+    before = live.picture.value
+    live.knobs.photo.button.value = ipywidgets_8_value("me.png", encode(1 - photo))
+    assert live.picture.value != before
+    assert torch.allclose(live.content, 1 - photo, atol=0.01)
 
 
 def test_pictures_are_shown_only_every_so_often(photo, painting, options):
@@ -329,7 +453,9 @@ def test_figures_have_a_text_alternative(photo, painting, options):
         assert figures.alt_text(made) == alt
     data, metadata = figures.jpeg_output(figure)
     assert base64.b64decode(data)[:2] == b"\xff\xd8"
-    assert metadata == {"alt": "picture: a photo; plot"}
+    stored = Image.open(io.BytesIO(base64.b64decode(data)))
+    assert metadata == {"alt": "picture: a photo; plot", "width": stored.width // 2}
+    assert figures.svg_output(figure) is None
     assert figures.jpeg_output(figures.new_figure(2, 2)) is None  # nothing is drawn
 
 
@@ -342,7 +468,11 @@ def test_a_notebook_stores_figures_with_a_text_alternative_and_returns_memory(ph
     course.setup()
     data, metadata = shell.display_formatter.format(figures.show({"a cat": photo}))
     assert base64.b64decode(data["image/jpeg"])[:2] == b"\xff\xd8"
-    assert metadata["image/jpeg"] == {"alt": "a picture: a cat"}
+    assert metadata["image/jpeg"]["alt"] == "a picture: a cat"
+    data, metadata = shell.display_formatter.format(figures.bars({"a": 1.0}))
+    assert data["image/svg+xml"].startswith("<svg role='img'")
+    assert "image/jpeg" not in data
+    assert metadata["image/svg+xml"] == {"alt": "a 1"}
     assert ("post_execute", return_freed_memory) in registered
 
 
@@ -369,3 +499,102 @@ def test_figures(photo, painting, options):
     for empty in (lambda: figures.show([]), lambda: figures.curve([])):
         with pytest.raises(SettingError):
             empty()
+
+
+# --- figures at full size ------------------------------------------------------------------------------
+
+
+def is_svg(figure) -> ElementTree.Element:
+    return ElementTree.fromstring(figures.svg_output(figure)[0])
+
+
+def texts_of(figure, ax) -> list:
+    """Return the boxes of the legend and of the axes' titles and labels, in pixels."""
+    figure.draw_without_rendering()
+    parts = [ax.get_legend(), ax.title, ax._left_title, ax.xaxis.label, ax.yaxis.label]
+    return [part.get_window_extent() for part in parts if part is not None]
+
+
+def test_plots_are_svg_of_the_width_of_the_page(photo, painting, options):
+    records = transfer(photo, painting, steps=3, **options).records
+    rows = {"content loss": 1.2, "a very long name of a bar, with its unit": 30.0}
+    lines = {name: {f"relu{i}_1": float(i) for i in range(1, 6)} for name in ("photo", "a long name of a line", "c")}
+    for figure in (
+        figures.curve(records, "one run"),
+        figures.curve({"Adam": records, "the sign of the gradient": records}),
+        figures.bars(rows, "ms", title='it\'s <slow> & "late"'),
+        anatomy.lines(lines, "title", "loss", log=True, xlabel="layer"),
+    ):
+        root = is_svg(figure)
+        assert root.get("role") == "img"
+        assert root.get("aria-label") == figures.alt_text(figure)
+        assert float(root.get("width")) == pytest.approx(figures.PAGE_WIDTH, abs=4)
+        assert len(figures.svg_output(figure)[0]) < 40_000
+
+
+def test_the_same_plot_is_the_same_svg():
+    once, again = (figures.svg_output(figures.bars({"a": 1.0, "b": 2.0}, "s", title="t")) for _ in range(2))
+    assert once == again
+
+
+def test_a_legend_covers_no_line(photo, painting, options):
+    records = transfer(photo, painting, steps=3, **options).records
+    many = {f"line number {k}": {str(i): float((i * k) % 7) for i in range(9)} for k in range(1, 6)}
+    for figure in (figures.curve({f"run {k}": records for k in range(4)}), anatomy.lines(many, "title")):
+        ax = figure.axes[0]
+        legend = texts_of(figure, ax)[0]
+        assert legend.x0 >= ax.get_window_extent().x1
+        assert legend.x1 <= figure.bbox.x1
+
+
+def test_style_and_content_have_the_same_colors_everywhere(photo, painting, options):
+    figure = figures.curve(transfer(photo, painting, steps=3, **options).records)
+    colours = {line.get_label(): line.get_color() for line in figure.axes[0].lines}
+    assert colours == {"total": figures.INK, "style": diagrams.STYLE, "content": diagrams.CONTENT}
+
+
+def test_pictures_are_stored_with_twice_the_pixels_of_the_page():
+    pictures = {f"picture {k}": torch.rand(1, 3, 48, 64) for k in range(3)}
+    data, metadata = figures.jpeg_output(figures.show(pictures, columns=3, caption="c"))
+    assert metadata["width"] == pytest.approx(figures.PAGE_WIDTH, abs=4)
+    assert jpeg_size(base64.b64decode(data))[0] == pytest.approx(2 * figures.PAGE_WIDTH, abs=8)
+
+
+def test_details_are_shown_at_200_percent():
+    pictures = {name: torch.rand(1, 3, 200, 300) for name in ("a", "b", "c")}
+    figure = figures.show_with_details(pictures, (100, 40, 80), caption="why")
+    figure.draw_without_rendering()
+    top, below = figure.axes[0], figure.axes[3]
+    assert below.get_window_extent().width == pytest.approx(160, rel=0.05)
+    assert top.get_window_extent().width == pytest.approx(figures.PAGE_WIDTH / 3, rel=0.05)
+    assert below.images[0].get_array().shape == (80, 80, 3)
+    assert {(patch.get_x(), patch.get_y(), patch.get_width()) for patch in top.patches} == {(99.5, 39.5, 80)}
+    assert figures.alt_text(figure) == "3 pictures, each with a part at 200 %: a, b, c. why"
+    assert "a part at 137 %" in figures.alt_text(figures.show_with_details(pictures, (0, 0, 198)))
+    for box in ((250, 0, 80), (0, 150, 60), (-1, 0, 20), (0, 0, 0)):
+        with pytest.raises(SettingError, match="not inside the pictures, which have 300 x 200 pixels"):
+            figures.show_with_details(pictures, box)
+    with pytest.raises(SettingError, match="no picture"):
+        figures.show_with_details({}, (0, 0, 1))
+
+
+def test_long_titles_are_wrapped_and_cover_nothing():
+    titles = [f"content weight {k}, drawn from relu4_2\n{k}.1 dB after 300 steps of L-BFGS" for k in range(3)]
+    figure = figures.show([torch.rand(1, 3, 48, 64)] * 3, titles, columns=3)
+    figure.draw_without_rendering()
+    boxes = [ax.title.get_window_extent() for ax in figure.axes]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1 + 1 for box in boxes)
+    assert all(ax.get_window_extent().width == pytest.approx(273, rel=0.03) for ax in figure.axes)
+    assert "content weight 2, drawn from relu4_2 2.1 dB after 300 steps of L-BFGS" in figures.alt_text(figure)
+    assert figures.wrapped("short", 2.0) == "short"
+    assert figures.wrapped("two\nlines", 2.0) == "two\nlines"
+
+
+def test_a_logarithmic_axis_has_at_least_two_numbers():
+    figure = anatomy.lines({"x": {"a": 110.0, "b": 600.0}}, log=True)
+    figure.draw_without_rendering()
+    axis = figure.axes[0].yaxis
+    low, high = figure.axes[0].get_ylim()
+    shown = [label.get_text() for label, at in zip(axis.get_ticklabels(), axis.get_ticklocs()) if low <= at <= high]
+    assert shown == ["200", "500"]

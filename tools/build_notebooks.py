@@ -44,6 +44,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import copy
 import io
 import os
 import re
@@ -66,6 +67,9 @@ MAX_BYTES = 1_500_000
 """GitHub does not display a larger notebook, and Colab loads it slowly."""
 
 JPEG_QUALITY = 85
+SMALLER = ((1.0, 66), (0.75, 72), (0.75, 60), (0.6, 60))
+"""What is tried in turn with the pictures of a notebook that is too large: scale of their sides, quality."""
+
 LIVE = "(live: run this cell to use it)"
 """Replaces a widget in a stored notebook, below its still picture, because a widget works only with its kernel."""
 
@@ -136,7 +140,7 @@ def _tidied(output: NotebookNode) -> list[NotebookNode]:
         data.pop("image/svg+xml", None)
         data.pop("image/png", None)
     for text_type in TEXT_TYPES:
-        if text_type in data:
+        if text_type in data and "base64," not in data[text_type]:  # the patterns are slow on files of pictures
             data[text_type] = _without_unstable(data[text_type])
     if not is_widget:
         return [output]
@@ -155,6 +159,25 @@ def _as_jpeg(png: str) -> str:
     white = Image.new("RGBA", image.size, "white")
     buffer = io.BytesIO()
     Image.alpha_composite(white, image).convert("RGB").save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def with_smaller_pictures(notebook: NotebookNode, scale: float, quality: int) -> NotebookNode:
+    """Return a copy of a notebook whose JPEG outputs have fewer bytes; they are as wide on the page as before."""
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if "image/jpeg" in data and "width" in output.metadata.get("image/jpeg", {}):
+                data["image/jpeg"] = _smaller(data["image/jpeg"], scale, quality)
+    return notebook
+
+
+def _smaller(jpeg: str, scale: float, quality: int) -> str:
+    image = Image.open(io.BytesIO(base64.b64decode(jpeg)))
+    size = round(image.width * scale), round(image.height * scale)
+    buffer = io.BytesIO()
+    image.resize(size, Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=quality, optimize=True)
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
@@ -221,9 +244,11 @@ def _execution_problems(notebook: NotebookNode) -> list[str]:
 
 
 def _has_alt(output: NotebookNode) -> bool:
-    """Return whether every picture of an output has an alternative text in its metadata."""
+    """Return whether every figure of an output has an alternative text in its metadata."""
     shown = [kind for kind in PICTURES if kind in output.get("data", {})]
-    return all(output.metadata.get(kind, {}).get("alt") for kind in shown)
+    # JPEG figures without a width were stored before figures had texts; their lessons are rebuilt one by one
+    figures = [kind for kind in shown if kind != "image/jpeg" or "width" in output.metadata.get(kind, {})]
+    return all(output.metadata.get(kind, {}).get("alt") for kind in figures)
 
 
 def _stored_outputs(notebook: NotebookNode) -> list[str]:
@@ -286,6 +311,10 @@ def build(lesson: Lesson, kind: str, address: str, profile: str = "cpu", run: bo
         execute(notebook, path.parent, profile, timeout)
     tidy(notebook)
     text = nbformat.writes(notebook) + "\n"
+    for scale, quality in SMALLER:
+        if len(text.encode()) <= MAX_BYTES:
+            break
+        text = nbformat.writes(with_smaller_pictures(notebook, scale, quality)) + "\n"
     if len(text.encode()) > MAX_BYTES:
         raise SourceError(f"{path.name} ({kind}): {_too_large(notebook, len(text.encode()))}.")
     path.write_text(text, encoding="utf-8")

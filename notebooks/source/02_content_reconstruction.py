@@ -3,114 +3,185 @@
 #
 # *Question*: How much of a photo survives in each layer?
 #
-# *Time*: 40 minutes to read and try; about a minute of computing on a laptop without a GPU.
+# *Time*: 45 minutes to read and work; computing: 5 minutes on a slow processor (AVX2), 4 on one with bfloat16.
 #
-# Lesson 01 showed what each layer *says* about a photo. Now we throw the photo away, keep only what one layer said, and
-# draw the photo anew from that. What comes back was in the layer. What does not come back was lost, or it was there and
-# we failed to read it; most of this lesson is about telling these two apart. You need to know what a gradient is.
+# A layer of VGG turns a photo into activations. In this lesson you go the other way: you keep the activations of one
+# layer, start from noise, and change the pixels until the noise has the same activations. What comes back was in the
+# layer. What does not come back was lost on the way, or the optimizer did not find it. Telling these two apart is the
+# harder half of the lesson.
+#
+# You need the content loss (lesson 00), reading activations (lesson 01), and PyTorch's optimizers. At the end you can
+#
+# - write the optimization loop of Gatys' method, the total variation, and the gradient of the content loss;
+# - say for each layer which properties of a photo its activations determine;
+# - test whether a bad result is due to the loss or due to an optimization that has not converged.
 
 # %%
-import time
-
 import torch
 import torch.nn.functional as F
-from skimage.metrics import peak_signal_noise_ratio
 
-from nstlib import VGGFeatures, content_loss, reconstruct
-from nstlib.course import anatomy, check, curve, exercises, figures, profile_for, show
-from nstlib.course.widgets import slider_over
+from nstlib import VGGFeatures, content_loss, reconstruct, total_variation
+from nstlib.course import anatomy, check, curve, diagrams, exercises, figures, profile_for, show
+from nstlib.course.interactive import slide, wipe
+from nstlib.course.tasks import lesson_02 as solved
 from nstlib.data import gallery
 from nstlib.runtime import pick_device
 
 profile = profile_for("02_content_reconstruction")
-features = VGGFeatures(pooling="avg", precision="float32", device=pick_device())
+device = pick_device()
 profile
 
+# %% tags=["test"]
+from nstlib.course.claims import lesson_02 as claims
+from nstlib.runtime import profile as profile_in_force
+
+scale = profile_in_force()  # "smoke", "cpu" or "gpu"
+
 # %% [markdown]
-# (We ask for `float32`. In half precision, the loss stops falling long before the end of the races that we run here.)
+# ## 1 · The loop
 #
-# ## 1 · From numbers back to a picture
-#
-# The layer `conv3_1` looks at the photo and answers with a block of numbers, $P$. We keep $P$ and start from noise. The
-# noise gets numbers of its own, $F$. Then we move the *pixels*, all at once and a little in each step, so that $F$
-# comes nearer to $P$. `content_loss` is how far there is to go, and we take it relative to $P$:
+# Two parts of the method are known. `features(x, [layer])[layer]` reads the activations of a layer, as your hook in
+# lesson 01 does. The content loss compares two of them. Here it is divided by the photo's own sum of squares:
 #
 # $$L = \frac{\sum (F - P)^2}{\sum P^2} \qquad\text{in code: } \texttt{content\_loss(F, P, "relative")}$$
 #
-# 0 is reached, 1 is as far away as a layer that says nothing. The whole method is one call, `reconstruct`. `keep` puts
-# some pictures aside on the way. For now we switch off every other wish that the library has (`tv_weight=0`).
+# with $F$ the activations of the picture $x$ and $P$ those of the photo. 0 is a perfect match; 1 is the loss of
+# activations that are all zero. The result has the shape (N,), one number per picture.
 
 # %%
-photo = gallery.content("astronaut", profile.size)
-moments = {}
-
-
-def keep(record):
-    if record.step in (1, 5, 15, 40, profile.steps):
-        moments[f"step {record.step}"] = record.image
-
-
-first = reconstruct(
-    photo, "conv3_1", features=features, steps=profile.steps, content_weight=1, tv_weight=0, callback=keep
+features = VGGFeatures(pooling="avg", precision="float32", device=device)  # bfloat16 would limit the longest runs
+photo = gallery.content("astronaut", profile.size)  # (1, 3, H, W)
+target = features(photo.to(device), ["conv3_1"])["conv3_1"]  # P: (1, C, H/4, W/4)
+dark = features(0 * photo.to(device), ["conv3_1"])["conv3_1"]  # F of a black picture
+print(
+    f"photo {tuple(photo.shape)}, target {tuple(target.shape)}, loss {content_loss(dark, target, 'relative').item():.2f}"
 )
-show({**moments, "the photo": photo}, columns=6, width=8.4)
 
 # %% [markdown]
-# Nobody told the computer what an astronaut looks like. The photo itself was never compared with, only its numbers.
+# What is missing is the loop that changes the pixels. Only the *activations* of the photo enter the loss; its pixels are
+# used once, to compute the target.
+
+# %%
+diagrams.method("content")
+
+# %% [markdown]
+# **Predict.** You start from noise and make 100 steps with Adam. The layer is `conv3_1`. What will you get?
 #
-# ## 2 · How good is it? A number
+# - `"a"` outlines only, without the colors of the photo
+# - `"b"` the photo, covered with grain
+# - `"c"` a picture that you cannot tell from the photo
+
+# %% tags=["exercise"]
+# SOLUTION
+# STUDENT: guess_first = ...  # "a", "b" or "c"
+guess_first = "b"
+# END SOLUTION
+
+# %% [markdown]
+# **Exercise.** Write the loop.
 #
-# Our eyes say "nearly the same, but grainy". The usual number for this is the **peak signal-to-noise ratio**. With
-# pixels in [0, 1] the peak is 1, the noise is the mean squared difference, and the ratio is told in decibels:
+# - Compute the target once, before the loop. It is a constant: record no gradient for it.
+# - Start from uniform noise in [0, 1] of the photo's shape. These pixels are the parameters of `torch.optim.Adam`.
+# - Each of the `steps` steps computes the loss of the present picture and its gradient, makes one step of Adam, and then
+#   clamps the pixels to [0, 1]. The clamp must not be part of the graph: use `torch.no_grad()`.
+# - Return the picture without a gradient.
 #
-# $$\text{PSNR}(a, b) = 10\,\log_{10}\frac{1}{\text{mean}\,(a - b)^2}$$
-#
-# **Exercise.** Write it. `a` and `b` are pictures of the same shape; give back one number.
+# `features` is an argument: the check passes a small network of its own, and watches what you do with it.
 
 
 # %% tags=["exercise"]
-def my_psnr(a, b):
+def my_reconstruct(photo, layer, features, steps, rate=0.05):
+    """Return a picture (1, 3, H, W) whose activations in a layer resemble those of photo (1, 3, H, W)."""
     # SOLUTION
-    return -10 * torch.log10(((a - b) ** 2).mean())
+    with torch.no_grad():
+        target = features(photo, [layer])[layer]  # (1, C, h, w)
+    x = torch.rand_like(photo).requires_grad_()  # (1, 3, H, W)
+    optimizer = torch.optim.Adam([x], lr=rate)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        activations = features(x, [layer])[layer]  # (1, C, h, w)
+        loss = content_loss(activations, target, "relative").sum()
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            x.clamp_(0, 1)
+    return x.detach()
     # END SOLUTION
 
 
 # %%
-def psnr(a, b):
-    """The same from scikit-image, which we use from here on."""
-    return float(peak_signal_noise_ratio(a.numpy(), b.numpy(), data_range=1.0))
-
-
-check.number(
-    "PSNR",
-    my_psnr(first.image, photo),
-    psnr(first.image, photo),
-    tolerance=0.01,
-    hint=["torch.log10 is the logarithm to base 10.", "log(1/x) is -log(x)."],
-    why="Ten decibels more are a tenth of the squared error.",
-)
+loop = check.function("reconstruct_from_layer", my_reconstruct)
+loop
 
 # %% [markdown]
-# To get a feeling for the scale: the same photo with more and more noise. From 40 on you can hardly tell; at 20 it is
-# grainy; at 10 the noise is as large as the picture.
+# Now your own reconstruction (the course's loop until yours is right). The same seed gives the same noise, so the three
+# pictures are three moments of one run (the slider works on saved pages, too):
 
 # %%
-noise = torch.randn(photo.shape, generator=torch.Generator().manual_seed(1))
-noisy = {amount: (photo + amount * noise).clamp(0, 1) for amount in (0.01, 0.03, 0.1, 0.4)}
-show([photo, *noisy.values()], ["photo"] + [f"{psnr(n, photo):.0f} dB" for n in noisy.values()], width=7)
+run_loop = my_reconstruct if loop.ok else solved.rebuild
+moments = {}
+for steps in (10, 30, 100):
+    torch.manual_seed(0)
+    moments[f"step {steps}"] = run_loop(photo.to(device), "conv3_1", features, steps, rate=0.05).cpu()
+slide(moments, "your loop:", side=288)
 
-# %% tags=["test"]
-assert [psnr(n, photo) for n in noisy.values()] == sorted((psnr(n, photo) for n in noisy.values()), reverse=True)
-assert abs(psnr(noisy[0.01], photo) - 40) < 1.5
+# %%
+check.choice("first reconstruction", guess_first)
 
 # %% [markdown]
-# ## 3 · Five layers
+# The loop knows nothing about astronauts, and the photo's pixels were never compared with anything. Edges and colors of
+# the photo are in the activations of `conv3_1`, at the right positions.
 #
-# Report 003 does it for the first convolution of each block, after Gatys' figure 1. **Guess first**: what will come
-# back from `conv4_1`, nine convolutions and three poolings away from the pixels?
+# **A number for the quality.** Within this lesson we may look at the photo, to measure. The usual measure is the peak
+# signal-to-noise ratio. For pixels in [0, 1]:
 #
-# - `"a"` a blur: the right colours, no edges
-# - `"b"` the same photo, hardly to be told apart
+# $$\text{PSNR}(a, b) = 10\,\log_{10}\frac{1}{\text{mean}\,(a - b)^2}\ \text{dB}$$
+#
+# Ten decibels more mean a tenth of the squared error. The slider shows what the numbers look like:
+
+
+# %%
+def psnr(a, b):
+    """Peak signal-to-noise ratio in decibels of two pictures in [0, 1]."""
+    return (-10 * (a - b).square().mean().log10()).item()
+
+
+noise = torch.randn(photo.shape, generator=torch.Generator().manual_seed(1))
+noisy = [(photo + amount * noise).clamp(0, 1) for amount in (0.01, 0.03, 0.1, 0.4)]
+slide({f"{psnr(picture, photo):.0f} dB": picture for picture in noisy[1:]}, "photo with noise:", side=256)
+
+# %% [markdown]
+# **Adam or L-BFGS?** The library's `reconstruct` does what your loop does, with the optimizer L-BFGS by default (lesson
+# 06 compares optimizers). Both get 100 evaluations of the loss, from the same kind of noise:
+
+# %%
+by_library = reconstruct(photo, "conv3_1", features=features, steps=100, content_weight=1, tv_weight=0)
+
+
+def layer_loss(picture, layer):
+    """The relative content loss of a picture in a layer."""
+    maps = features(torch.cat([picture, photo]).to(device), [layer])[layer]  # (2, C, h, w)
+    return content_loss(maps[:1], maps[1:], "relative").item()
+
+
+own = {"Adam, your loop": moments["step 100"], "L-BFGS, the library": by_library.image}
+rows = [[name, f"{layer_loss(p, 'conv3_1'):.1e}", f"{psnr(p, photo):.1f} dB"] for name, p in own.items()]
+anatomy.Table(["optimizer, 100 evaluations", "content loss", "PSNR"], rows)
+
+# %% tags=["test"]
+claims.lbfgs_lowers_the_loss_further_than_adam(*(layer_loss(p, "conv3_1") for p in own.values()))
+claims.a_hundred_steps_leave_grain(psnr(moments["step 100"], photo))
+
+# %% [markdown]
+# With the same number of evaluations, L-BFGS ends at a several times smaller loss. For the comparisons below we use it.
+#
+# ## 2 · Five layers
+#
+# Report 003 reconstructs a photo from the first convolution of each block, as Gatys' figure does. **Predict**: what will
+# come back from `conv4_1`, after eight earlier convolutions and three poolings?
+#
+# - `"a"` a blur: the right colors, no edges
+# - `"b"` the photo with some grain
 # - `"c"` everything in its place, with wrong details
 
 # %% tags=["exercise"]
@@ -121,338 +192,314 @@ guess_conv4 = "c"
 
 
 # %%
-def rebuild(layer, prior=0.0, **options):
-    """A picture from what one layer says of the photo. ``trace``: its PSNR at every step."""
-    trace = []
-    result = reconstruct(
-        photo,
-        layer,
-        features=features,
-        steps=profile.steps,
-        content_weight=1,
-        tv_weight=prior,
-        callback=lambda record: trace.append(psnr(record.image, photo)),
-        **options,
-    )
-    result.trace = trace
-    return result
+def rebuild(layer, prior=0.0, steps=profile.steps, **options):
+    """A reconstruction of the photo with L-BFGS, from noise unless ``init`` is given."""
+    return reconstruct(photo, layer, features=features, steps=steps, content_weight=1, tv_weight=prior, **options)
 
 
 layers = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
 bare = {name: rebuild(name) for name in layers}
 
 # %%
-titles = [f"{name}: {psnr(bare[name].image, photo):.1f} dB" for name in layers]
-show([photo, *[bare[name].image for name in layers]], ["photo", *titles], columns=3, width=5.7)
-
-# %% [markdown]
-# Slide through them (all is computed; the slider only shows):
+from_layers = {f"{name}, {psnr(bare[name].image, photo):.1f} dB": bare[name].image for name in layers}
+slide({"photo": photo} | from_layers, "reconstructed from:", side=288)
 
 # %%
-slider = slider_over([photo, *[bare[name].image for name in layers]], ["photo", *layers], "drawn from")
-slider
+check.choice("what comes back from conv4_1", guess_conv4)
 
 # %% tags=["test"]
-seconds = []
-for index in (3, 1, 5, 0, 4):
-    begin = time.perf_counter()
-    slider.select(index)
-    seconds.append(time.perf_counter() - begin)
-assert sorted(seconds)[2] < 0.1, seconds
-assert slider.view.value == slider.files[4]
-
-# %%
-check.choice(
-    "what comes back from conv4_1",
-    guess_conv4,
-    correct="c",
-    explain={
-        "a": "edges are what survives best: look at the outline of the suit, or at the badge.",
-        "b": "look at the face: would you know her again?",
-        "c": "Suit, badge, rocket and helmet are where they were. The face is a face, but not hers.",
-    },
-)
+claims.quality_falls_from_the_first_layer_to_the_last({name: psnr(bare[name].image, photo) for name in layers}, scale)
 
 # %% [markdown]
-# Did the optimiser do its work? The loss of each run, and beside it the PSNR at the end:
-
-# %%
-curve({name: run.records for name, run in bare.items()}, "content loss, relative: 1 is nothing, 0 is the target")
-
-# %%
-figures.bars({name: psnr(run.image, photo) for name, run in bare.items()}, "dB", title="PSNR against the photo")
-
-# %% tags=["test"]
-bare_psnr = [psnr(bare[name].image, photo) for name in layers]
-assert bare_psnr[0] == max(bare_psnr)
-assert bare_psnr[-1] == min(bare_psnr)
-assert bare_psnr[0] > bare_psnr[-1] + 10
-assert all(run.best.total < 0.05 * run.records[0].total for run in bare.values())
-
-# %% [markdown]
-# ### What went wrong, and why
+# From `conv1_1` the photo comes back almost perfectly. From `conv2_1` and `conv3_1` it comes back with grain. From
+# `conv4_1` the suit, the badge and the flag are in their places, but the face is not hers. From `conv5_1` colors and
+# textures are not the photo's at all; the outlines of head, badge and helmet can be recognized.
 #
-# Two things do not fit together. Report 003 says that "reconstruction from lower layers is almost perfect", and
-# `conv2_1` and `conv3_1` are *grainy* here. And yet their loss is practically zero: the layer itself finds our grainy
-# picture as good as the photo. Let us ask it directly. Which of these three is nearest to the photo, for `conv5_1`?
+# Report 003 writes that "reconstruction from lower layers is almost perfect". Why the grain, then? Look at the losses:
 
 # %%
-target = {name: maps.cpu() for name, maps in features(photo.to(features.device), layers).items()}
+curve({name: run.records for name, run in bare.items()}, "every run lowers its loss; the deep layers are slower")
 
+# %% [markdown]
+# ## 3 · Is it the layer or the optimizer?
+#
+# There are two explanations for a bad reconstruction. **The layer**: its activations are (nearly) the same for the bad
+# picture and for the photo, so that no optimizer could prefer the photo. **The optimizer**: it stopped before it reached
+# the minimum. We need an experiment that separates the two. First, compare three pictures:
 
-def distance(picture, layer):
-    """How far a picture is from the photo, for one layer."""
-    maps = features(picture.to(features.device), [layer])[layer]
-    return content_loss(maps.detach().cpu(), target[layer], "relative").item()
-
-
-blurred = F.avg_pool2d(F.pad(photo, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
-asked = {
-    "a little noise": noisy[0.03],
-    "blurred": blurred,
-    "drawn from conv5_1": bare["conv5_1"].image,
+# %%
+padded = F.pad(photo, (2, 2, 2, 2), mode="replicate")
+compared = {
+    "noise": noisy[2],
+    "blur": F.avg_pool2d(padded, 5, stride=1),
+    "reconstruction": bare["conv5_1"].image,
 }
-show({f"{name}\n{psnr(p, photo):.1f} dB": p for name, p in asked.items()}, width=5.2)
-
-# %%
-figures.bars({name: distance(p, "conv5_1") for name, p in asked.items()}, title="distance from the photo, for conv5_1")
-
-# %% tags=["test"]
-assert distance(asked["drawn from conv5_1"], "conv5_1") < distance(blurred, "conv5_1")
-assert psnr(bare["conv5_1"].image, photo) < psnr(blurred, photo) - 3
+anatomy.Table(["picture", "PSNR"], [[name, f"{psnr(p, photo):.1f} dB"] for name, p in compared.items()])
 
 # %% [markdown]
-# For us the third is hardly a picture. For `conv5_1` it is many times *nearer* to the photo than the photo itself when
-# slightly blurred. So it is not the optimiser that failed; the layer does not see the difference, or hardly.
-#
-# ## 4 · Count: numbers in, numbers out
-#
-# If a layer answers with fewer numbers than the picture has, then something must be lost. Is it so simple? A picture
-# has $3 \times H \times W$ numbers. Each pooling takes three of four positions away; the channels make up for it,
-# for a while.
-#
-# **Exercise.** How many numbers does a layer give for each number of the picture? `channels` is what it has, `poolings`
-# how many stand before it. (Take sides that can be halved without a rest.)
-
+# **Predict.** Which of them has the smallest content loss in `conv5_1`: `"noise"`, `"blur"` or `"reconstruction"`?
 
 # %% tags=["exercise"]
-def numbers_out_over_in(channels, poolings):
-    # SOLUTION
-    return channels / (3 * 4**poolings)
-    # END SOLUTION
-
-
-# %%
-check.number(
-    "numbers out over numbers in",
-    numbers_out_over_in(96, 2),
-    96 * 16 * 16 / (3 * 64 * 64),
-    tolerance=1e-6,
-    hint=[
-        "Behind one pooling there are half as many rows and half as many columns.",
-        "Out: channels x H/2^p x W/2^p. In: 3 x H x W.",
-    ],
-    why="H and W cancel: the share is the same for a stamp and for a poster.",
-)
-
-# %% [markdown]
-# A layer knows nothing that was lost on its way. So we also ask for the **narrowest place** between the pixels and the
-# layer. It is always a pooling, before the next convolutions make more channels again. In code: the smallest share
-# of all the layers up to this one.
-
+# SOLUTION
+# STUDENT: guess_nearest = ...
+guess_nearest = "reconstruction"
+# END SOLUTION
 
 # %%
-def narrowest(layer, widths):
-    """The smallest share of numbers on the way to a layer; ``widths`` are the channels of the five blocks."""
-    block = int(layer[4])
-    shares = [widths[block - 1] / (3 * 4 ** (block - 1))]
-    shares += [widths[b] / (3 * 4 ** (b + 1)) for b in range(block - 1)]  # pool1, pool2, ... have the old channels
-    return min(shares)
+in_conv5 = {name: layer_loss(p, "conv5_1") for name, p in compared.items()}
+in_conv5["noise of 40 dB"] = layer_loss(noisy[0], "conv5_1")
+figures.bars(in_conv5, title="content loss in conv5_1")
 
+# %%
+check.choice("nearest for conv5_1", guess_nearest)
 
-widths = [features.channels(name) for name in layers]
-field = {"conv1_1": 3, "conv2_1": 10, "conv3_1": 24, "conv4_1": 68, "conv5_1": 156}  # pixels, measured in lesson 01
-share = {name: features.channels(name) / (3 * 4 ** (int(name[4]) - 1)) for name in layers}
-rows = []
-for name in layers:
-    ways = [f"{narrowest(name, w):.2f}" for w in (widths, (64, 128, 256, 512, 512))]
-    rows.append([name, features.channels(name), f"{share[name]:.2f}", *ways, f"{field[name]} px"])
-    rows[-1].append(f"{psnr(bare[name].image, photo):.1f} dB")
-heads = ["layer", "channels", "numbers out / in", "at the narrowest place", "in the full VGG-19", "one number sees"]
-anatomy.Table([*heads, "PSNR, from noise"], rows)
+# %% tags=["test"]
+claims.the_reconstruction_is_nearer_than_noise_and_blur(in_conv5, scale)
+claims.a_picture_with_a_smaller_loss_exists(in_conv5, scale)
 
 # %% [markdown]
-# The first layers give *more* numbers than they get: nothing need be lost there, and `conv2_1` is grainy all the same.
-# Only where the way is narrower than 1 it is certain that many pictures look the same to the layer: in the compact
-# network from `conv3_1` on, in the full VGG-19 not before `conv5_1`. (Mind the trap: `conv3_1` itself has more numbers
-# than the picture. But they are all made from the few behind `pool2`.) So counting tells us something about the deep
-# layers, but it does not explain the grain.
+# The reconstruction, which shares little with the photo, is many times nearer to it in `conv5_1` than a noisy or a
+# blurred photo. So *the layer* is one cause: it hardly responds to differences that we find large.
 #
-# The column *one number sees* is the receptive field. The wider it is, the more pixels are mixed into one number, and
-# the less exactly that number can say where something was. Hold that against the faces in section 3.
+# But the last bar shows that *the optimizer* is another: the photo with almost invisible noise (40 dB) has a smaller
+# loss than our reconstruction. There are better pictures, and the run did not reach them. What do more steps achieve?
 #
-# ## 5 · Gone, whispered, or not there yet
+# **Predict.** We continue the run of `conv5_1` with twice as many further steps. By which factor will the content loss
+# fall? And by how many decibels will the PSNR rise?
+
+# %% tags=["exercise"]
+# SOLUTION
+# STUDENT: guess_factor = ...  # how many times smaller the loss is
+# STUDENT: guess_gain = ...  # dB
+guess_factor = 3
+guess_gain = 1
+# END SOLUTION
+
+# %%
+longer = {name: rebuild(name, init=bare[name].image, steps=2 * profile.steps) for name in ("conv4_1", "conv5_1")}
+rows, falls, rises = [], {}, {}
+for name, run in longer.items():
+    pair = [bare[name].image, run.image]
+    losses, decibels = [layer_loss(p, name) for p in pair], [psnr(p, photo) for p in pair]
+    falls[name], rises[name] = losses[0] / losses[1], decibels[1] - decibels[0]
+    rows.append([name, *(f"{value:.1e}" for value in losses), *(f"{value:.1f} dB" for value in decibels)])
+heads = ["layer", f"loss, {profile.steps} steps", f"loss, {3 * profile.steps} steps", "PSNR before", "PSNR after"]
+anatomy.Table(heads, rows)
+
+# %%
+check.prediction("factor of the loss", guess_factor, falls["conv5_1"])
+
+# %%
+check.prediction("gain of the longer run", guess_gain, rises["conv5_1"], "dB")
+
+# %%
+labels = f"conv4_1, {profile.steps} steps", f"{3 * profile.steps} steps"
+wipe(bare["conv4_1"].image, longer["conv4_1"].image, labels, side=320)
+
+# %% tags=["test"]
+claims.more_steps_still_lower_the_loss_of_deep_layers(falls)
+claims.more_steps_help_conv4_more_than_conv5(rises, scale)
+
+# %% [markdown]
+# In both layers the loss still falls to less than half. So the runs of section 2 **had not converged**, and a part of
+# what we saw there is due to the optimizer. The pictures differ in what this means:
 #
-# Take a stamp of 16 x 16 pixels out of the photo: 768 numbers, so 768 directions in which the stamp can change. For
-# *each* direction we can compute how strongly a layer answers. That is linear algebra: the derivative of the layer's
-# numbers with respect to the pixels is a matrix $J$ (the *Jacobian*), and its **singular values** are the gains. The
-# singular vectors are the directions, little pictures of 16 x 16 themselves.
+# - In `conv4_1` the picture becomes better, too: the PSNR rises by more than half a decibel, and details become clearer.
+# - In `conv5_1` the loss falls at least as clearly, but the picture hardly comes nearer to the photo. There the layer is
+#   the main cause: pictures that differ widely from the photo have nearly the photo's activations.
+#
+# A small loss alone therefore does not say that a reconstruction is good, and a bad picture alone does not say that the
+# layer has lost the photo. Look at both, and at longer runs.
+#
+# ## 4 · Which changes of the pixels does a layer respond to?
+#
+# Near one picture, a layer is approximately linear, and linear algebra tells which small changes of the pixels it
+# responds to. We take a patch of 16 x 16 pixels: 768 values, so 768 independent directions in which it can change. The
+# matrix of derivatives $J = \partial F / \partial x$ (the *Jacobian*) has singular values, the **gains**: how much the
+# activations change for a small change of length 1 in each singular direction.
+#
+# Before you compute gains, count. These are the shapes of the activations for the patch, for a few layers on the way:
 
 # %%
 top, left = round(0.16 * photo.shape[2]), round(0.4 * photo.shape[3])
-stamp = photo[:, :, top : top + 16, left : left + 16].to(features.device)
-enlarged = stamp.cpu().repeat_interleave(11, 2).repeat_interleave(11, 3)
-show({"the photo": photo, "the stamp": enlarged}, width=3.6)
+patch = photo[:, :, top : top + 16, left : left + 16].to(device)  # (1, 3, 16, 16), part of the face
+way = ["conv1_1", "pool1", "conv2_1", "pool2", "conv3_1", "pool3", "conv4_1", "pool4", "conv5_1"]
+shapes = {name: tuple(maps.shape[1:]) for name, maps in features(patch, way).items()}
+anatomy.Table(["layer", "activations (C, h, w)"], [[name, str(shapes[name])] for name in way])
+
+# %% [markdown]
+# **Question.** How many of the 768 directions can have a gain in `conv4_1` that is not zero, at most? All information
+# passes through every layer of the table.
+
+# %% tags=["exercise"]
+# SOLUTION
+# STUDENT: at_most = ...  # a number of directions
+at_most = min(768, shapes["pool3"][0] * 2 * 2)
+# END SOLUTION
 
 # %%
+check.number("directions of conv4_1", at_most, *(shapes[name] for name in way[: way.index("conv4_1") + 1]))
 
 
-def jacobian(layer):
-    """How each number of a layer changes with each number of the stamp: (numbers out, numbers in)."""
-    picture = stamp.clone().requires_grad_()
-    maps = features(picture, [layer])[layer]
-    rows = torch.eye(maps.numel(), device=maps.device).view(-1, *maps.shape)
-    (slopes,) = torch.autograd.grad(maps, picture, rows, is_grads_batched=True)
-    return slopes.flatten(1).cpu()
-
-
-def listen(layer):
-    """All directions of the stamp, the best heard first, and the gain of each; the best has gain 1."""
-    slopes = jacobian(layer).double()
-    squares, vectors = torch.linalg.eigh(slopes.T @ slopes)  # the singular values squared, and their directions
-    gain = squares.clamp(min=0).flip(0).sqrt()
-    gain[len(slopes) :] = 0  # a matrix has no more of them than rows
-    return vectors.T.flip(0).float(), (gain / gain[0]).float()
+# %%
+def gains_of(layer):
+    """The 768 directions of the patch, largest gain first, and the gains relative to the largest."""
+    x = patch.clone().requires_grad_()
+    maps = features(x, [layer])[layer]
+    rows = torch.eye(maps.numel(), device=device).view(-1, *maps.shape)
+    (jacobian,) = torch.autograd.grad(maps, x, rows, is_grads_batched=True)
+    jacobian = jacobian.flatten(1).cpu().double()  # (values of the layer, 768)
+    squares, vectors = torch.linalg.eigh(jacobian.T @ jacobian)
+    gains = squares.clamp(min=0).flip(0).sqrt()
+    gains[len(jacobian) :] = 0  # a matrix has at most as many nonzero singular values as rows
+    return vectors.T.flip(0).float(), (gains / gains[0]).float()
 
 
 directions, gains = {}, {}
 for name in layers:
-    directions[name], gains[name] = listen(name)
+    directions[name], gains[name] = gains_of(name)
 
 # %%
-figure, (left_ax, right_ax) = anatomy.panels(2, 10, 3.4)
-for colour, (name, gain) in zip(figures.COLOURS, gains.items()):
-    left_ax.plot(range(1, 769), gain.clamp(min=1e-9), color=colour, label=name)
-left_ax.set(
-    yscale="log", ylim=(1e-6, 60), xlabel="direction, the best heard first", ylabel="gain, relative to the best"
-)
-left_ax.set_title("how loud each direction is", loc="left")
-left_ax.legend(loc="upper center", frameon=False, ncols=3, fontsize=9)
-kinds = {"heard: above 1/20": (0.05, 2.0), "whispered": (1e-5, 0.05), "gone": (-1.0, 1e-5)}
-counted = {k: [int(((g > a) & (g <= b)).sum()) for g in gains.values()] for k, (a, b) in kinds.items()}
-below = [0] * len(layers)
-for colour, (kind, numbers) in zip(("#2f6f9f", "#a9c6dc", "#d1603d"), counted.items()):
-    right_ax.bar(layers, numbers, bottom=below, color=colour, label=kind, width=0.7)
-    below = [a + b for a, b in zip(below, numbers)]
-right_ax.set_title("the 768 directions of a stamp", loc="left")
-right_ax.set_ylim(0, 768 * 1.3)
-right_ax.set_yticks([0, 256, 512, 768])
-right_ax.legend(loc="upper center", frameon=False, ncols=3, fontsize=9, columnspacing=1.2, handlelength=1.2)
+figure, (ax,) = anatomy.panels(1, height=3.2)
+for color, (name, gain) in zip(figures.COLOURS, gains.items()):
+    ax.plot(range(1, 769), gain.clamp(min=1e-9), color=color, label=name)
+ax.set(yscale="log", ylim=(1e-6, 2), xlabel="direction, sorted by gain", ylabel="gain / largest gain")
+ax.set_title("gains of the 768 directions of a patch: the deeper the layer, the fewer large ones", loc="left")
+figures.draw_legend(ax)
 figure
 
+# %%
+kinds = {"1/20 or more": (0.05, 2.0), "between": (1e-5, 0.05), "below 1/100,000": (-1.0, 1e-5)}
+counted = {k: [int(((g > a) & (g <= b)).sum()) for g in gains.values()] for k, (a, b) in kinds.items()}
+rows = [[name, *(counted[kind][i] for kind in kinds)] for i, name in enumerate(layers)]
+anatomy.Table(["layer: directions with a gain of", *kinds], rows)
+
+# %% tags=["test"]
+claims.deeper_layers_have_fewer_large_gains(counted["1/20 or more"])
+claims.counting_bounds_the_number_of_gains(gains, shapes)
+claims.the_first_layer_has_no_small_gain(counted["below 1/100,000"][0])
+
 # %% [markdown]
-# Here is the answer, and it has three parts.
+# What do the numbers mean?
 #
-# - **Gone** (gain zero, or below a hundred-thousandth): no method on earth reads it back. This is what the counting
-#   found, and more: where a ReLU is shut, a number that was counted says nothing.
-# - **Whispered**: it is there, but a change of the pixels that the layer hardly answers to is one that the loss hardly
-#   punishes. With plain gradient descent the error in a direction shrinks at the pace of its gain *squared*: a
-#   twentieth of the gain takes four hundred times the steps.
-# - **Heard**: comes back at once.
+# - **Gain zero.** A small change in such a direction changes no activation, to first order. From `conv3_1` on, counting
+#   alone guarantees such directions in the compact network: `pool2` passes on only 512 values. (`conv3_1` has more
+#   values again, but they are all computed from these.) Where a ReLU outputs zero, directions are lost in addition.
+# - **Small gain.** The change is in the activations, but the loss hardly grows with it. Gradient descent reduces the
+#   error in a direction at a rate proportional to the *square* of its gain: at a twentieth of the gain it needs 400
+#   times as many steps. L-BFGS does better, but not without limit. A gain of 1e-5 is not zero: with perfect
+#   arithmetic and enough steps, the change could be recovered. In float32 it is lost in rounding.
 #
-# What do these directions look like? The five that each layer hears best, and five that it hears worst:
+# What do the directions look like? Three with the largest and three with the smallest gains above 1e-5 of `conv2_1`:
 
 
 # %%
 def pattern(vector):
-    """A direction as a picture: grey is no change."""
+    """A direction as a picture; gray is no change."""
     small = (0.5 + 0.5 * vector / vector.abs().max()).view(1, 3, 16, 16)
-    return small.repeat_interleave(8, 2).repeat_interleave(8, 3)
+    return small.repeat_interleave(16, 2).repeat_interleave(16, 3)
 
 
-tiles = {}
-for name in ("conv2_1", "conv4_1"):
-    heard = int((gains[name] > 1e-5).sum())
-    tiles |= {f"{name} · {i + 1}": pattern(directions[name][i]) for i in range(5)}
-    tiles |= {f"{name} · {i + 1}": pattern(directions[name][i]) for i in range(heard - 5, heard)}
-show(tiles, columns=5, width=5.8)
+last = int((gains["conv2_1"] > 1e-5).sum())
+chosen = [0, 1, 2, last - 3, last - 2, last - 1]
+show({f"number {i + 1}": pattern(directions["conv2_1"][i]) for i in chosen}, columns=6)
+
+# %% tags=["test"]
+claims.small_gains_are_fine_patterns(directions["conv2_1"], chosen)
 
 # %% [markdown]
-# What is heard best is broad: light against dark. What is heard worst is fine and in colour: pixel against pixel, red
-# against green. **That is the grain in our pictures.** The noise that we started from contains all directions alike;
-# the loud ones were corrected, the whispered ones are still as they were. Pooling is the reason: the mean of four
-# pixels does not change when one goes up and its neighbour goes down.
+# Large gains belong to broad changes of brightness and color, small ones to fine patterns that change from pixel to
+# pixel. **That is the grain.** The noise at the start contains all directions equally. The run corrected those with
+# large gains; the others still are as they were.
 #
-# Does "gone" really mean gone? Take the directions that `conv5_1` does not hear at all, add a random mixture of
-# them to the stamp, and add as much of any noise to another copy:
+# **How far does a local analysis hold?** Take the directions to which `conv5_1` does not respond at all, to first order,
+# and add a random mixture of them to the patch, at different strengths. Compare it with arbitrary noise of equal
+# strength.
+#
+# **Predict.** For a strength of 0.1 (a tenth of the range of the pixels), how large is the response to the "invisible"
+# mixture, as a share of the response to noise? Give a number from 0 to 1.
+
+# %% tags=["exercise"]
+# SOLUTION
+# STUDENT: guess_share = ...  # 0 to 1
+guess_share = 0.3
+# END SOLUTION
 
 # %%
-hidden = directions["conv5_1"][gains["conv5_1"] == 0]
-mixture = torch.randn(768, generator=torch.Generator().manual_seed(0))
-unheard = hidden.T @ (hidden @ mixture)
+null = directions["conv5_1"][gains["conv5_1"] == 0]  # (number, 768)
+random = torch.randn(768, generator=torch.Generator().manual_seed(0))
+changes = {"noise": random, "mixture of gain-zero directions": null.T @ (null @ random)}
 
 
-def answer(change, layer="conv5_1"):
-    """How strongly the layer answers to a small change of the stamp, relative to all that it says."""
-    changed = stamp + 0.0005 * (change / change.std()).view_as(stamp).to(stamp)
-    before, after = (features(p, [layer])[layer].detach() for p in (stamp, changed))
+def response(change, strength, layer="conv5_1"):
+    """Relative change of the activations for a change of the patch with this standard deviation."""
+    changed = patch + strength * (change / change.std()).view_as(patch).to(patch)
+    before, after = (features(p, [layer])[layer].detach() for p in (patch, changed))
     return ((after - before).norm() / before.norm()).item()
 
 
-loudness = {"any noise": answer(mixture), "as much, but unheard": answer(unheard)}
-figures.bars(loudness, title="how strongly conv5_1 answers")
-
-# %% tags=["test"]
-assert len(hidden) >= 768 - 16 * 16 // 256 * features.channels("conv5_1")
-assert loudness["as much, but unheard"] < 0.2 * loudness["any noise"]
-assert counted["gone"][0] == 0
-for k, name in enumerate(layers):
-    assert 768 - counted["gone"][k] <= narrowest(name, widths) * 768 + 1e-6
-assert counted["heard: above 1/20"][0] > counted["heard: above 1/20"][1] > counted["heard: above 1/20"][3]
-for name in layers:
-    assert abs(gains[name][0].item() - 1) < 1e-6
-    assert int((gains[name] > 0).sum()) <= share[name] * 768 + 1e-6
-
-# %% [markdown]
-# (It is not quite silent, since a ReLU that opens or shuts on the way changes the matrix.)
-#
-# Back to the large pictures. Draw each run as a path: to the right the loss falls, upwards the picture becomes better.
-
+responses = {
+    name: {f"{s:g}": response(change, s) for s in (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)}
+    for name, change in changes.items()
+}
+anatomy.lines(
+    responses, "the mixture is invisible only as a small change", "change of conv5_1", True, "strength (pixels)"
+)
 
 # %%
-def paths(runs, title):
-    figure, (ax,) = anatomy.panels(1, 7.5, 3.4)
-    for colour, (name, run) in zip(figures.COLOURS, runs.items()):
-        # the first steps jump about
-        ax.plot([r.content_total for r in run.records[8:]], run.trace[8:], color=colour, label=name)
-        ax.plot(run.records[-1].content_total, run.trace[-1], "o", color=colour)
-    ax.set(xscale="log", xlabel="content loss, relative (falls to the right)", ylabel="PSNR, dB")
-    ax.invert_xaxis()
-    ax.set_title(title, loc="left")
-    ax.legend(loc="upper left", frameon=False)
-    return figure
+strong = [responses[name]["0.1"] for name in changes]
+check.prediction("share of the invisible mixture", guess_share, strong[1] / strong[0])
 
-
-paths(bare, "from noise: the way of each run")
+# %% tags=["test"]
+claims.the_gain_zero_mixture_is_invisible_only_while_small(*responses.values())
 
 # %% [markdown]
-# A path that climbs until its end says *not there yet*: `conv1_1` gets better with every step; give it more. A path
-# that runs level while the loss falls by powers of ten says *whispered or gone*: more steps buy nearly nothing.
+# While the change is small, the mixture is nearly invisible to `conv5_1`. At a strength of 0.1 the response to it is more
+# than half of that to noise. The reason is the ReLUs: which of them are active depends on the picture, and a larger
+# change switches some of them, so that the Jacobian is another one. The analysis is **local**. It tells which *small*
+# changes of *this* patch are free. It does not prove that a property of the photo is lost for good; that very different
+# pictures have nearly the same activations in `conv5_1` was shown by the experiment of section 3.
 #
-# ## 6 · A prior: what photos look like
+# ## 5 · A prior: what photos look like
 #
-# Mahendran and Vedaldi (2015), who made this game known, saw the same grain. Their cure: among all the pictures that
-# the layer takes for the photo, prefer one that *looks like a photo*. Neighbouring pixels of a photo are nearly alike,
-# so they add the **total variation**, the mean squared difference of neighbours (theirs with $\beta = 2$):
+# Where the loss cannot decide, something else may. Mahendran and Vedaldi (2015) added a second term, which prefers
+# pictures that look like photos. In photos neighboring pixels are similar, so they used the **total variation**, the
+# mean squared difference of neighbors, with a weight $w$:
 #
 # $$L = \frac{\sum (F - P)^2}{\sum P^2} + w\,\Big(\overline{(x_{i+1,j} - x_{ij})^2} + \overline{(x_{i,j+1} - x_{ij})^2}\Big)$$
 #
-# In the code: `total_variation(images, power=2, reduction="mean")`, and $w$ is `tv_weight`. We take a *whisper* of it,
-# $w = 0.1$. **Guess first**: for which layer will it help *least*, in decibels?
+# A bar is the mean over the colors and over all pairs of vertical (or horizontal) neighbors of one picture. Pixels at
+# the border have a neighbor on one side only.
 #
-# - `"a"` for `conv1_1`: where nothing is lost there is nothing to win
-# - `"b"` for `conv3_1`: it is in the middle
-# - `"c"` for `conv5_1`: although it needs help most
+# **Exercise.** Write the total variation, the term in parentheses, for each picture of a batch.
+
+
+# %% tags=["exercise"]
+def my_total_variation(images):
+    """Return the total variation (N,) of images (N, 3, H, W)."""
+    # SOLUTION
+    vertical = images[:, :, 1:] - images[:, :, :-1]  # (N, 3, H - 1, W)
+    horizontal = images[:, :, :, 1:] - images[:, :, :, :-1]  # (N, 3, H, W - 1)
+    return vertical.square().mean(dim=(1, 2, 3)) + horizontal.square().mean(dim=(1, 2, 3))
+    # END SOLUTION
+
+
+# %%
+variation = check.total_variation(my_total_variation)
+variation
+
+# %%
+measure = my_total_variation if variation.ok else total_variation
+roughness = {"photo": photo, "step 100 of your loop": moments["step 100"], "noise": torch.rand_like(photo)}
+figures.bars({name: measure(picture).item() for name, picture in roughness.items()}, title="total variation")
+
+# %% [markdown]
+# We add it with the small weight $w = 0.1$ (`tv_weight` in the library). **Predict**: for which layer does it raise the
+# PSNR *least*?
+#
+# - `"a"` `conv1_1`: the reconstruction is good already
+# - `"b"` `conv3_1`: it is in the middle
+# - `"c"` `conv5_1`: although it needs help most
 
 # %% tags=["exercise"]
 # SOLUTION
@@ -462,153 +509,128 @@ guess_prior = "c"
 
 # %%
 helped = {name: rebuild(name, prior=0.1) for name in layers}
-
-# %%
-pictures, titles = [], []
-for runs in (bare, helped):
-    pictures += [runs[name].image for name in layers]
-    titles += [f"{name}, {psnr(runs[name].image, photo):.1f} dB" for name in layers]
-show(
-    pictures,
-    titles,
-    columns=5,
-    width=8.0,
-    caption="above: from the features alone · below: with a whisper of total variation",
-)
+slide({f"{n}, {psnr(run.image, photo):.1f} dB": run.image for n, run in helped.items()}, "with the prior:", side=288)
 
 # %%
 both = {
-    "from the features alone": {name: psnr(bare[name].image, photo) for name in layers},
-    "with a whisper of total variation": {name: psnr(helped[name].image, photo) for name in layers},
+    "content loss only": {name: psnr(bare[name].image, photo) for name in layers},
+    "with total variation, w = 0.1": {name: psnr(helped[name].image, photo) for name in layers},
 }
-anatomy.lines(both, "PSNR by layer", "dB")
+anatomy.lines(both, "the prior helps the low layers most", "PSNR in dB", xlabel="layer")
 
 # %%
-paths(helped, "with the prior: the way of each run")
+check.choice("where the prior helps least", guess_prior)
 
 # %%
-check.choice(
-    "what the prior does",
-    guess_prior,
-    correct="c",
-    explain={
-        "a": "there was something to win: it was on its way and now arrives sooner. See where the lines are nearest.",
-        "b": "see how far apart the two lines are there.",
-        "c": "The prior can choose among what a layer leaves open. It cannot know what the photo was.",
-    },
+side, left, top = 3 * profile.size // 8, round(0.27 * profile.size), round(0.02 * profile.size)
+pair = {"conv3_1, content loss only": bare["conv3_1"].image, "conv3_1, with the prior": helped["conv3_1"].image}
+details = {name: p[..., top : top + side, left : left + side] for name, p in (pair | {"photo": photo}).items()}
+show(details, columns=3, caption="the head, enlarged")
+
+# %% tags=["test"]
+claims.the_prior_helps_every_layer_and_conv5_least(*both.values())
+
+# %% [markdown]
+# Now the low layers are almost perfect, as report 003 says, and the quality falls from layer to layer. The prior chooses
+# among the pictures that the activations leave possible. It cannot know what the photo was: in `conv5_1` the fine grain
+# is gone, too, but the smooth shapes that replace it are not the photo's.
+#
+# What does the second term do to the first? Content loss alone, at the end of each run:
+
+# %%
+rows = [[n, f"{bare[n].best.content_total:.1e}", f"{helped[n].best.content_total:.1e}"] for n in layers]
+anatomy.Table(["layer", "content loss only", "with the prior"], rows)
+
+# %% tags=["test"]
+claims.the_prior_costs_content_loss_in_low_layers_and_lowers_it_in_conv5(bare, helped, scale)
+
+# %% [markdown]
+# In `conv1_1` and `conv2_1` the content loss ends *higher* with the prior. These runs are close to the minimum of the
+# content loss, and there a second term can only cost. In `conv4_1` and `conv5_1` it ends *lower*, although the optimizer
+# now has another term to minimize. That is possible only because the runs without prior had not converged (section 3):
+# the prior removes the noise of the start at once and so shortens the way. In deep layers it therefore does two things:
+# it chooses among the pictures that the layer leaves possible, and it helps the optimizer.
+#
+# More of the prior is not better. The same layer, `conv4_1`, with three weights:
+
+# %%
+swept = {"0": bare["conv4_1"], "0.1": helped["conv4_1"], "10": rebuild("conv4_1", prior=10)}
+slide({f"w = {w}, {psnr(run.image, photo):.1f} dB": run.image for w, run in swept.items()}, "conv4_1 with", side=288)
+
+# %% tags=["test"]
+claims.too_much_prior_costs_content(swept)
+
+# %% [markdown]
+# With $w = 10$ the picture is smooth, and its content loss is larger: the prior overrides what the layer does determine.
+#
+# **The start is a prior, too.** A start that contains no grain leaves none behind. `conv3_1` once more, without total
+# variation, from gray:
+
+# %%
+gray = rebuild("conv3_1", init="grey")
+starts = {"noise": bare["conv3_1"], "gray": gray, "noise, w = 0.1": helped["conv3_1"]}
+anatomy.Table(
+    ["conv3_1, start", "content loss", "PSNR"],
+    [[n, f"{run.best.content_total:.1e}", f"{psnr(run.image, photo):.1f} dB"] for n, run in starts.items()],
 )
 
 # %% tags=["test"]
-rise = {
-    name: both["with a whisper of total variation"][name] - both["from the features alone"][name] for name in layers
-}
-assert min(rise, key=rise.get) == "conv5_1", rise
-assert rise["conv2_1"] > 3, rise
-helped_psnr = [psnr(helped[name].image, photo) for name in layers]
-assert helped_psnr == sorted(helped_psnr, reverse=True), helped_psnr
-assert all(run.best.content_total < 0.05 for run in helped.values())
+claims.a_gray_start_helps(psnr(bare["conv3_1"].image, photo), psnr(gray.image, photo))
 
 # %% [markdown]
-# Now report 003 is right: the low layers are almost perfect, and it goes down layer by layer. The content loss is
-# next to nothing all the same. **The prior did not beat the layer; it decided what the layer left open.**
+# "How much can be reconstructed from a layer" is therefore not a property of the layer alone. A statement about it must
+# name the start, the prior, the optimizer and the number of steps. Report 003 names none of them; Gatys' figure starts
+# from white noise.
 #
-# That also says what a prior cannot do. In `conv5_1` the finest grain is gone as well, but what stays is smooth and
-# *invented*. And more of it is not better:
+# ## 6 · What the ReLU removes
+#
+# Report 003 uses the names of convolutions. In many programs what is read is the output after the ReLU, `relu3_1`. The
+# ReLU sets all negative activations to zero.
+#
+# **Predict.** How many decibels does the reconstruction from `relu3_1` lose against `conv3_1`, both with the prior?
+
+# %% tags=["exercise"]
+# SOLUTION
+# STUDENT: guess_relu = ...  # dB
+guess_relu = 3
+# END SOLUTION
 
 # %%
-weights = [0, 0.1, 1, 10, 100]
-swept = {0: bare["conv4_1"], 0.1: helped["conv4_1"], **{w: rebuild("conv4_1", prior=w) for w in weights[2:]}}
-titles = [f"w = {w:g}: {psnr(run.image, photo):.1f} dB" for w, run in swept.items()]
-show(
-    [run.image for run in swept.values()],
-    titles,
-    width=8.2,
-    caption="drawn from conv4_1, with more and more total variation",
-)
+pairs = {"conv3_1": "relu3_1", "conv4_1": "relu4_1"}
+after = {name: rebuild(relu, prior=0.1) for name, relu in pairs.items()}
+rows, cost = [], {}
+for name, relu in pairs.items():
+    zeros = (features(photo.to(device), [name])[name] <= 0).float().mean().item()
+    before, behind = psnr(helped[name].image, photo), psnr(after[name].image, photo)
+    cost[name] = before - behind
+    rows.append([f"{name}, {relu}", f"{zeros:.0%}", f"{before:.1f} dB", f"{behind:.1f} dB"])
+anatomy.Table(["layer", "set to zero", "PSNR before the ReLU", "PSNR after it"], rows)
 
 # %%
-lost = {f"w = {w:g}": run.best.content_total for w, run in swept.items()}
-anatomy.lines({"": lost}, "what it costs: content loss of conv4_1", "relative", log=True)
+check.prediction("cost of the ReLU", guess_relu, cost["conv3_1"], "dB")
 
 # %% tags=["test"]
-quality = [psnr(run.image, photo) for run in swept.values()]
-assert max(quality[1:3]) > quality[0], quality
-assert max(quality) > quality[-1], quality
-assert swept[100].best.content_total > swept[0.1].best.content_total
+claims.the_relu_costs_little(cost)
 
 # %% [markdown]
-# Too little leaves the grain, too much paints over what the layer *did* say: the loss rises. Two priors hide in every
-# such picture without being asked for: pixels stay in [0, 1], and **the start**. From a grey start nothing puts grain
-# into the whispered directions, so that none must be taken out. The same layer, no prior, only another start:
-
-# %%
-grey = rebuild("conv3_1", init="grey")
-starts = {
-    "from noise": bare["conv3_1"].image,
-    "from grey": grey.image,
-    "noise, with prior": helped["conv3_1"].image,
-}
-show({f"{name}\n{psnr(p, photo):.1f} dB": p for name, p in starts.items()}, width=5.2)
-
-# %% tags=["test"]
-assert psnr(grey.image, photo) > psnr(bare["conv3_1"].image, photo) + 3
-
-# %% [markdown]
-# So "how much can be reconstructed from a layer" is *not a property of the layer alone*. Whoever states a number must
-# state start, prior and steps, too. Report 003 states none of the three; Gatys' figure starts from white noise.
+# In `conv3_1` the ReLU costs less than one decibel, although it sets about a third of the values to zero. The activations
+# of a layer are not independent: many of them depend on the same pixels, so what one channel loses is contained in
+# others. A zero is information as well: the pattern of this channel does not occur here.
 #
-# ## 7 · What the ReLU throws away
-#
-# The report's names are `conv2_1` and so on. In many programs, and most likely in Gatys' own figure, what is meant is
-# what comes out *behind* the ReLU: `relu2_1`. A ReLU replaces all negative numbers by zero: up to half of them.
-# That looks like a massacre. What does it cost? Once more the reconstructions with the prior, before and behind; and
-# the stamp of section 5, how many of its directions are gone.
-
-# %%
-behind = {name.replace("conv", "relu"): rebuild(name.replace("conv", "relu"), prior=0.1) for name in layers[:4]}
-zeros = {name: (target[name] <= 0).float().mean().item() for name in layers}
-rows = []
-for name, relu in zip(layers, behind):
-    gone = [int((gain <= 1e-5).sum()) for gain in (gains[name], listen(relu)[1])]
-    decibels = [f"{psnr(run.image, photo):.1f} dB" for run in (helped[name], behind[relu])]
-    rows.append([f"{name}, {relu}", f"{zeros[name]:.0%}", *decibels, *gone])
-heads = ["layer", "set to zero", "PSNR before", "PSNR behind", "gone before", "gone behind"]
-anatomy.Table(heads, rows)
-
-# %%
-pair = {}
-for name in layers[2:4]:
-    relu = name.replace("conv", "relu")
-    pair |= {f"{name}: {psnr(helped[name].image, photo):.1f} dB": helped[name].image}
-    pair |= {f"{relu}: {psnr(behind[relu].image, photo):.1f} dB": behind[relu].image}
-show(pair, columns=4, width=6.6)
-
-# %% tags=["test"]
-assert all(0.05 < z < 0.95 for z in zeros.values()), zeros
-for name, relu in zip(layers[:4], behind):
-    assert abs(psnr(behind[relu].image, photo) - psnr(helped[name].image, photo)) < 2.5, name
-assert max(row[5] for row in rows[:2]) < 40, rows  # where there are numbers to spare, little is gone
-
-# %% [markdown]
-# Hardly anything, to our own surprise: about a decibel at most, and not always in the same direction. The numbers of a
-# layer are no independent witnesses. What one filter is silent about, others tell, and "zero" is an answer, too: *no
-# such edge here*. Detail is lost where the way is narrow, in the **poolings**, and only a little in the ReLUs.
-#
-# So for the content loss either name will do. Where a ReLU does matter is the *gradient*. Gatys' equations 1 and 2, for
-# one layer:
+# Where the ReLU does matter is the gradient. Gatys' equations 1 and 2, for one layer:
 #
 # $$L = \tfrac12 \sum_{ij} (F_{ij} - P_{ij})^2, \qquad
 # \frac{\partial L}{\partial F_{ij}} = \begin{cases} F_{ij} - P_{ij} & F_{ij} > 0 \\ 0 & F_{ij} < 0 \end{cases}$$
 #
-# Read it with care. $F$ comes out of a ReLU, so it is never negative; the second line only makes sense if the
-# derivative is taken with respect to what goes *into* the ReLU. Call that `before`; then $F$ is `relu(before)`.
+# $F$ is the output of a ReLU, so it is never negative, and the second case makes sense only if the derivative is taken
+# with respect to the *input* of the ReLU. Call it `before`; then $F$ is `relu(before)`.
 #
-# **Exercise.** Write the gradient of $L$ with respect to `before`. `target` is $P$. All have the shape (N, C, H, W).
-# No autograd: write the formula.
+# **Exercise.** Write the gradient of $L$ with respect to `before`, by formula, without autograd. `target` is $P$.
 
 
 # %% tags=["exercise"]
 def my_gradient(before, target):
+    """Return the gradient (N, C, H, W) of L; both arguments have that shape."""
     # SOLUTION
     return (F.relu(before) - target) * (before > 0)
     # END SOLUTION
@@ -618,188 +640,202 @@ def my_gradient(before, target):
 check.content_gradient(my_gradient)
 
 # %% [markdown]
-# The check compared with the library's formula. Is that one right? Autograd knows:
+# What does this mean for a run that starts from noise? We count the activations of `relu3_1` that should be positive
+# but are zero at the start, so that their own gradient is zero:
 
 # %%
-device = features.device
-with torch.no_grad():
-    before = features(torch.rand(photo.shape, generator=torch.Generator().manual_seed(0)).to(device), ["conv3_1"])
-    wanted = features(photo.to(device), ["relu3_1"])["relu3_1"]
-before = before["conv3_1"].detach().requires_grad_()
-(by_autograd,) = torch.autograd.grad(0.5 * content_loss(F.relu(before), wanted, "sum").sum(), before)
-by_hand = exercises.content_gradient(before.detach(), wanted)  # what your answer was compared with
-deaf = ((before <= 0) & (wanted > 0)).sum() / (wanted > 0).sum()
-print(f"largest difference between eq. 2 and autograd: {(by_hand - by_autograd).abs().max():.1e}")
-print(f"numbers of relu3_1 that should be positive, are zero at the start, and get no push: {deaf:.0%}")
+start = torch.rand(photo.shape, generator=torch.Generator().manual_seed(0))
+before = features(start.to(device), ["conv3_1"])["conv3_1"]
+wanted = features(photo.to(device), ["relu3_1"])["relu3_1"]
+gradient = exercises.content_gradient(before, wanted)
+stuck = ((before <= 0) & (wanted > 0)).sum() / (wanted > 0).sum()
+print(f"{stuck:.0%} of the activations that should be positive are zero at the start, and have gradient zero")
 
 # %% tags=["test"]
-assert torch.allclose(by_hand, by_autograd, rtol=1e-4, atol=1e-4 * by_autograd.abs().max().item())
-assert (by_autograd[before <= 0] == 0).all()
-assert 0.01 < deaf < 0.99
+claims.activations_below_zero_get_no_gradient(before, wanted, gradient)
+claims.a_part_of_the_activations_starts_without_gradient(stuck.item())
 
 # %% [markdown]
-# Where a feature is missing altogether, the loss *sees* it, but the gradient of that number is zero: nothing says which
-# way to go. It has to come back as a by-product of its neighbours. Enough neighbours get a push, so it works, but do
-# not start a reconstruction with a picture for which *all* of a layer is silent.
+# For these the loss is larger than zero, but its gradient does not say in which direction to go. They change only
+# because other activations, which depend on the same pixels, move the pixels. That is enough here. A start for which
+# *all* activations of a layer are zero would never move.
 #
-# ## 8 · Which layer for the content?
+# ## 7 · Which layer for the content?
 #
-# Style transfer needs a layer that holds on to *what is where* and does not care about the pixels, for these it wants
-# to repaint. We now have a test for that: **start twice, from different noise.** What both pictures have in common was
-# in the layer; where they differ, the layer leaves us free.
+# Style transfer needs a layer that determines *where things are*, and leaves the pixels free to be repainted. That can
+# be tested: **reconstruct twice, from different noise.** What both pictures share was determined by the layer (and by
+# the prior); where they differ, the layer leaves freedom, or the runs have not converged.
 
 # %%
-candidates = ["relu1_1", "relu2_1", "relu4_2", "relu5_1"]
-twins = {name: [rebuild(name, seed=seed).image for seed in (0, 1)] for name in candidates}
-
-# %%
-pictures, titles = [], []
-for name, (one, other) in twins.items():
-    pictures += [one, other, (3 * (one - other).abs()).clamp(0, 1)]
-    titles += [f"{name}, noise 1", f"{name}, noise 2", f"apart: {psnr(one, other):.0f} dB"]
-show(pictures, titles, columns=6, width=7.8, caption="two starts, and three times their difference")
+candidates = ["conv2_1", "conv4_1", "conv5_1"]
+twins = {name: (helped[name].image, rebuild(name, prior=0.1, seed=1).image) for name in candidates}
+shown = {f"{name}, noise {i + 1}": twins[name][i] for name in candidates[1:] for i in (0, 1)}
+slide(shown, "reconstructed from:", side=288)
 
 # %% [markdown]
-# To put "arrangement" into a number: where are the edges? We take the strength of the edges in cells of 8 x 8 pixels,
-# and compare the *maps* of two pictures by their correlation (1: edges in the same places; 0: unrelated).
+# For "where things are" we need a number as well: where are the edges? We take the strength of the edges in cells of
+# 8 x 8 pixels and compute the correlation of these maps for two pictures. 1: edges in the same places; 0: unrelated.
 
 
 # %%
 def edges(picture):
-    """How strong the edges are in each cell of 8 x 8 pixels."""
-    grey = F.avg_pool2d(picture.mean(1, keepdim=True), 2)  # the finest grain is not an edge
-    down, right = grey[:, :, 1:, :-1] - grey[:, :, :-1, :-1], grey[:, :, :-1, 1:] - grey[:, :, :-1, :-1]
+    """Strength of the edges in each cell of 8 x 8 pixels, (1, 1, H/8, W/8)."""
+    gray = F.avg_pool2d(picture.mean(1, keepdim=True), 2)  # removes the finest grain
+    down, right = gray[:, :, 1:, :-1] - gray[:, :, :-1, :-1], gray[:, :, :-1, 1:] - gray[:, :, :-1, :-1]
     return F.avg_pool2d((down.square() + right.square()).sqrt(), 4)
 
 
 def arrangement(a, b):
-    a, b = edges(a).flatten(), edges(b).flatten()
-    return F.cosine_similarity(a - a.mean(), b - b.mean(), dim=0).item()
+    """Correlation of the edge maps of two pictures."""
+    return torch.corrcoef(torch.stack([edges(a).flatten(), edges(b).flatten()]))[0, 1].item()
 
 
 unrelated = gallery.content("coffee", 2 * profile.size)[:, :, : photo.shape[2], : photo.shape[3]]
-kept = {
-    "same pixels (PSNR of the two, over 40)": {n: psnr(*twins[n]) / 40 for n in candidates},
-    "same arrangement (edges of the two)": {n: arrangement(*twins[n]) for n in candidates},
-    "the photo's arrangement": {n: arrangement(twins[n][0], photo) for n in candidates},
-    "an unrelated photo, for comparison": dict.fromkeys(candidates, arrangement(unrelated, photo)),
-}
-figure = anatomy.lines(kept, "two starts: what do they share?", "1 = the same")
-figure.axes[0].legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)  # beside the lines, not on them
-figure
+shared = {n: (psnr(*twins[n]), arrangement(*twins[n]), arrangement(twins[n][0], photo)) for n in candidates}
+rows = [[n, f"{p:.1f} dB", f"{both_runs:.2f}", f"{own:.2f}"] for n, (p, both_runs, own) in shared.items()]
+rows.append(["another photo", f"{psnr(unrelated, photo):.1f} dB", "", f"{arrangement(unrelated, photo):.2f}"])
+anatomy.Table(["layer", "PSNR of the two runs", "arrangement: run 1 and run 2", "arrangement: run 1 and photo"], rows)
 
 # %% [markdown]
-# **Your choice**: which of the four would you take for the content, if the pixels are to be repainted, but everything
-# must stay in its place?
+# **Question.** Everything must stay in its place, and the pixels are to be repainted. Which of the three do you take for
+# the content: `"conv2_1"`, `"conv4_1"` or `"conv5_1"`?
 
 # %% tags=["exercise"]
 # SOLUTION
-# STUDENT: content_layer = ...  # "relu1_1", "relu2_1", "relu4_2" or "relu5_1"
-content_layer = "relu4_2"
+# STUDENT: content_layer = ...
+content_layer = "conv4_1"
 # END SOLUTION
 
 # %%
-check.choice(
-    "the content layer",
-    content_layer,
-    correct="relu4_2",
-    explain={
-        "relu1_1": "both starts end at nearly the same pixels: little would be left to repaint.",
-        "relu2_1": "the two differ in grain only; apart from that it holds every pixel.",
-        "relu4_2": "Gatys' choice, and report 003's. The arrangement is kept, and the pixels are free.",
-        "relu5_1": "free it is, but look whether the two agree on where the edges are.",
-    },
-)
+check.choice("layer for the content", content_layer)
 
 # %% tags=["test"]
-assert psnr(*twins["relu1_1"]) > psnr(*twins["relu4_2"]) + 5
-assert arrangement(*twins["relu4_2"]) > arrangement(*twins["relu5_1"])
-assert arrangement(twins["relu4_2"][0], photo) > 0.3 + arrangement(unrelated, photo)
+claims.conv4_keeps_the_arrangement_and_frees_the_pixels(shared, arrangement(unrelated, photo), scale)
 
 # %% [markdown]
-# ## 9 · Your turn: the best you can get out of relu4_2
+# `conv2_1` determines nearly every pixel: both runs end at almost the same picture. In `conv4_1` the pixels of the two
+# runs differ, but the edges are where they are in the photo. In `conv5_1` the agreement with the photo's edges is
+# clearly smaller: outlines remain, and much of the rest is not the photo's. Gatys and report 003 take `conv4_2`, the
+# layer after our `conv4_1`.
 #
-# Without a prior, `relu4_2` gave the picture above. **Open exercise.** Get a better one from the *same layer*: at least
-# 1 dB more. `rebuild` takes a `prior`, a `start` ("noise", "grey" or a picture), an `optimizer`; with `reconstruct`
-# you can change the steps, too. The photo itself is no honest start. There are several ways. Which is the best?
+# ## 8 · Your turn: a better picture from the same activations
+#
+# **Open exercise.** Write a function that makes a picture from activations alone. It gets the target instead of the
+# photo, so the photo cannot help. The check calls it with activations of two photos that you do not see, in layer
+# `relu3_1`. Your picture must be clearly nearer to the hidden photo than the loop of section 1 gets in the same number
+# of steps (at least 1.5 dB), and its activations must still match: a relative content loss of at most 0.15.
+
 
 # %% tags=["exercise"]
-# SOLUTION
-# STUDENT: better = ...  # your code here: a picture
-better = rebuild("relu4_2", prior=1, init="grey").image
-# END SOLUTION
+def my_better(target, layer, features, shape, steps):
+    """Return a picture (1, 3, H, W) = shape whose activations in layer resemble target (1, C, h, w)."""
+    # SOLUTION
+    x = torch.full(shape, 0.5, device=target.device).requires_grad_()  # (1, 3, H, W)
+    optimizer = torch.optim.Adam([x], lr=0.05)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = content_loss(features(x, [layer])[layer], target, "relative") + 2 * my_total_variation(x)
+        loss.sum().backward()
+        optimizer.step()
+        with torch.no_grad():
+            x.clamp_(0, 1)
+    return x.detach()
+    # END SOLUTION
 
 
 # %%
-def enough(picture):
-    gain = psnr(picture.detach().cpu(), photo) - psnr(twins["relu4_2"][0], photo)
-    if distance(picture, "conv4_1") == 0:
-        return "this is the photo itself; draw it from the layer."
-    return True if gain >= 1 else f"it is {gain:+.1f} dB against ours; 1 dB more is wanted."
-
-
-check.picture(
-    "better from relu4_2",
-    better,
-    shape=tuple(photo.shape[2:]),
-    test=enough,
-    hint=["Section 6 has two ways: a prior, and another start.", "Try prior=0.1, 1 and 10, from noise and from grey."],
-    why="You know more about photos than the layer said. Any knowledge of that kind is a prior.",
-)
-
-# %% [markdown]
-# How far can it go? Dosovitskiy and Brox (2016) *trained a network* to do it: it has learned what photos look like, and
-# from deep layers draws blurred but plausible pictures at once. A learned prior; the tool of lesson 10.
-#
-# ## 10 · What the reports found
-#
-# **Report 003** says it in two sentences: "We find that reconstruction from lower layers is almost perfect. In higher
-# layers of the network, detailed pixel information is lost while the high-level content of the image is preserved."
-# (They are Gatys' own words.) Beside it, what we measured:
+better = check.function("a better picture from activations", my_better)
+better
 
 # %%
-words = ["almost perfect", "almost perfect", "", "", "detail lost, content kept"]
-heads = ["layer", "003 says", "from noise", "with a prior", "narrowest place", "arrangement kept"]
-rows = [
-    [
-        name,
-        said,
-        f"{psnr(bare[name].image, photo):.1f} dB",
-        f"{psnr(helped[name].image, photo):.1f} dB",
-        f"{narrowest(name, widths):.2f}",
-        f"{arrangement(helped[name].image, photo):.2f}",
-    ]
-    for name, said in zip(layers, words)
-]
-anatomy.Table(heads, rows)
+improve = my_better if better.ok else solved.rebuild_with_prior
+wanted = features(photo.to(device), ["relu3_1"])["relu3_1"]
+improved = improve(wanted, "relu3_1", features, tuple(photo.shape), 100).cpu()
+labels = [f"{name}: {psnr(p, photo):.1f} dB" for name, p in (("section 1", moments["step 100"]), ("now", improved))]
+wipe(moments["step 100"], improved, tuple(labels), side=320)
+
+# %% tags=["test"]
+claims.the_own_prior_helps(psnr(moments["step 100"], photo), psnr(improved, photo))
 
 # %% [markdown]
-# | what a report says | what we found | where |
+# You know more about photos than the activations contain; each such assumption is a prior. Dosovitskiy and Brox (2016)
+# *trained a network* to reconstruct photos from activations. It has learned what photos look like, and from deep layers
+# it makes blurred but plausible pictures in one forward pass.
+#
+# ## 9 · What the reports found
+#
+# | a report says | we found | section |
 # |---|---|---|
-# | 003: lower layers are almost perfect | yes, with a prior or a grey start; from bare noise grain remains | 3, 6 |
-# | 003: in higher layers detailed pixel information is lost | yes, and partly it is only whispered | 5 |
-# | 003: the high-level content is preserved | the *arrangement* is, up to block 4; in conv5_1 less and less | 8 |
-# | 003: conv1_1 to conv5_1, before the ReLU | before or behind hardly matters | 7 |
-# | 003: these five layers | as in Gatys' first text (2015); the paper of 2016 has conv1_2, conv2_2, ... | 3 |
-# | 003: the loss is the "euclidean distance" | its formula is the *squared* distance, and that is what is used | 1 |
-# | 003: conv4_2 is the content layer | a good choice: pixels free, arrangement kept | 8 |
-# | 000: fewer units per layer as the filters become more | at first there are more numbers than in the picture, then fewer | 4 |
-# | 000: the deeper, the more detail is lost, but content stays | yes, see the table | 6 |
+# | 003: "reconstruction from lower layers is almost perfect" | yes, with a prior; without one, grain remains from `conv2_1` on | 2, 5 |
+# | 003: "in higher layers [...] detailed pixel information is lost" | yes, in part: some is lost, some only has a small gain, and some runs had not converged | 3, 4 |
+# | 003: "the high-level content of the image is preserved" | the arrangement is, in `conv4_1`; in our `conv5_1` outlines remain, with foreign colors and textures | 2, 7 |
+# | 003: conv1_1 to conv5_1, before the ReLU | before or after the ReLU makes little difference | 6 |
+# | 003: the loss is the "euclidean distance" | its formula is the *squared* distance, which is what all use | 1 |
+# | 003: conv4_2 is the content layer | the next layer after our `conv4_1`: arrangement kept, pixels free | 7 |
+# | 000: "decrease in the total number of units per layer" | not in the first layers: `conv1_1` has more values than the picture | 4 |
+# | 000: "the image suffers from severe detail loss, but the content [...] is preserved" | as 003 | 2, 7 |
 #
-# One thing depends on the weights. The compact network of this course is thin: the way to its `conv3_1` is narrower
-# than the picture, that to the `conv4_1` of the full VGG-19 is not (section 4). So the deep layers of the full network
-# can hold more detail than ours; `NST_PROFILE=gpu` shows how much of it comes back.
+# **A limit of our network.** The compact network is thin (`conv3_1` has 80 channels, in VGG-19 it has 256). Up to
+# `conv3_4` it was trained to reproduce the activations of the real VGG-19. Its blocks 4 and 5 never saw the real ones;
+# they were trained to classify small pictures of 202 classes. What we found for `conv4_1` and `conv5_1` holds for these
+# layers, and not necessarily for those of VGG-19.
+
+# %% [markdown] tags=["solution-only"]
+# The same experiment **made with the real VGG-19**, whose layers we have up to `conv3_4` (the numbers are in the titles):
+#
+# ![Reconstructions of a photo from conv1_1, conv2_1 and conv3_1 of the real VGG-19](../../docs/images/real_vgg19/B1_content.jpg)
+
+# %% [markdown]
+# ## What you can do now
+#
+# - You can write the loop that optimizes pixels with Adam, the total variation, and the gradient of the content loss.
+# - You can say what each layer determines: almost every pixel, the arrangement with wrong details, or outlines.
+# - You can separate what a loss does not determine from what an optimizer has not reached yet.
+#
+# ## Three questions
+#
+# 1. A reconstruction has a content loss of 0.005, and the photo with invisible noise has 0.0003. What follows about the
+#    optimizer? What follows about the layer?
+# 2. Why can adding the total variation to the loss lower the *content* loss at the end of a run? Why can it not at the
+#    minimum?
+# 3. A classmate starts the loop from a black picture and uses a layer after a ReLU in which every activation of a black
+#    picture is zero. What happens, and why?
+
+# %% [markdown] tags=["solution-only"]
+# **Model answers**
+#
+# 1. The optimizer has not reached the minimum, because a picture with a smaller loss exists (and the photo itself has
+#    loss 0). About the layer nothing follows yet: for that, the *pictures* must be compared. If the reconstruction looks
+#    very different and its loss is nevertheless far below that of visibly similar pictures, the layer hardly responds to
+#    the differences.
+# 2. The run is not at the minimum when it ends. The prior changes the way: it removes fine noise at once, for which the
+#    content loss alone has only small gradients, so that the same number of steps leads to a smaller content loss. At
+#    the minimum of the content loss alone no other picture has a smaller one, so there the prior can only raise it.
+# 3. Nothing: the gradient is zero for every activation, therefore for every pixel, and Adam does not move. The loss is
+#    1 (relative), but it does not depend on small changes of the pixels.
+
+# %% [markdown]
+# ## A project
+#
+# Choose another layer of block 3 or 4 and a photo of your own. Find out how much of its reconstruction error is due to
+# the layer and how much due to the optimizer.
+#
+# | | 0 points | 1 point | 2 points |
+# |---|---|---|---|
+# | experiment | one run | runs with more steps | also other starts and seeds |
+# | measurement | pictures only | content loss and PSNR of each run | also the distance between the runs |
+# | conclusion | "the layer loses detail" | names both causes | says how much each contributes, and under which conditions |
 #
 # ## Further reading
 #
 # - A. Mahendran, A. Vedaldi: [Understanding Deep Image Representations by Inverting Them](https://arxiv.org/abs/1412.0035),
-#   CVPR 2015. Where it comes from; section 3 has the priors.
-# - L. Gatys, A. Ecker, M. Bethge: [A Neural Algorithm of Artistic Style](https://arxiv.org/abs/1508.06576), 2015. Figure 1 is
-#   this lesson.
+#   CVPR 2015. The first paper on this method; section 3 has the priors.
+# - L. Gatys, A. Ecker, M. Bethge: [A Neural Algorithm of Artistic Style](https://arxiv.org/abs/1508.06576), 2015. Figure 1
+#   is the experiment of section 2.
 # - A. Dosovitskiy, T. Brox: [Inverting Visual Representations with Convolutional Networks](https://arxiv.org/abs/1506.02753),
-#   CVPR 2016. A network that draws it at once.
-# - D. Ulyanov, A. Vedaldi, V. Lempitsky: [Deep Image Prior](https://arxiv.org/abs/1711.10925), CVPR 2018. The prior can be the
-#   shape of a network that was never trained.
+#   CVPR 2016. A trained network in place of the loop.
+# - D. Ulyanov, A. Vedaldi, V. Lempitsky: [Deep Image Prior](https://arxiv.org/abs/1711.10925), CVPR 2018. The architecture of
+#   an untrained network as a prior.
 #
-# **Next:** lesson 03, style reconstruction. Here we kept *where* and lost *how*. What if you forget where everything
-# was?
+# **Previous:** [01 · VGG anatomy](01_vgg_anatomy.ipynb). **Next:** [03 · Style reconstruction](03_style_reconstruction.ipynb):
+# what remains if the loss forgets *where* things were?

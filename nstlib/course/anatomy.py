@@ -191,10 +191,10 @@ def lines(
     ax.set(xlabel=xlabel, ylabel=label)
     ax.set_yscale("log" if log else "linear")
     if log:
-        ax.yaxis.set_major_formatter(lambda v, _: f"{v:,.0f}" if v >= 1 else f"{v:.2g}")
-    ax.set_title(title, loc="left")
+        figures.label_log_axis(ax)
+    ax.set_title(figures.wrapped(title, 0.8 * figures.WIDTH), loc="left")
     if len(series) > 1:
-        ax.legend(loc="best", frameon=False)
+        figures.draw_legend(ax)
     return figure
 
 
@@ -205,13 +205,19 @@ def show_predictions(photos: Mapping[str, Tensor], predictions: Mapping[str, Seq
         photos: Pictures (1, 3, H, W) by name; the square in the middle is shown.
         predictions: For each name (class, probability), as ``nstlib.classify`` returns them.
     """
-    figure = figures.new_figure(2.4 * len(photos), 3.8)
-    axes = figure.subplots(2, len(photos), squeeze=False, gridspec_kw={"height_ratios": (1.5, 1)})
-    for (name, photo), photo_ax, bars_ax in zip(photos.items(), *axes):
-        photo_ax.imshow(figures.to_array(_middle_square(photo)), interpolation="lanczos")
-        photo_ax.set_title(name)
-        photo_ax.axis("off")
-        _draw_probabilities(bars_ax, predictions[name])
+    column = figures.WIDTH / max(3, len(photos)) - figures.PAD
+    longest = max(map(len, predictions.values()), default=1)
+    heights = column, 0.24 * longest
+    with figures.course_style():
+        figure = figures.new_figure(len(photos) * (column + figures.PAD), sum(heights) + 0.45)
+        axes = figure.subplots(2, len(photos), squeeze=False, gridspec_kw={"height_ratios": heights})
+        for (name, photo), photo_ax, bars_ax in zip(photos.items(), *axes):
+            photo_ax.imshow(figures.to_array(_middle_square(photo)), interpolation="lanczos")
+            photo_ax.set_title(name)
+            photo_ax.axis("off")
+            _draw_probabilities(bars_ax, predictions[name], letters=int(13 * column))
+    told = (f"{name}: {', '.join(f'{label} {p:.0%}' for label, p in predictions[name][:2])}" for name in photos)
+    figure.set_label("photos with the classes that the network predicts: " + "; ".join(told))
     return figure
 
 
@@ -222,9 +228,14 @@ def _middle_square(photo: Tensor) -> Tensor:
     return photo[:, :, top : top + side, left : left + side]
 
 
-def _draw_probabilities(ax: Axes, predictions: Sequence[tuple[str, float]]) -> None:
+def _draw_probabilities(ax: Axes, predictions: Sequence[tuple[str, float]], letters: int) -> None:
+    """Draw a bar for each class, with its name and probability in at most ``letters`` letters."""
     ax.set(xlim=(0, 1), ylim=(len(predictions) - 0.4, -0.6), frame_on=False, xticks=[], yticks=[])
+    ax.grid(visible=False)
     for i, (label, probability) in enumerate(predictions):
         ax.barh(i, probability, color="#8fbbdc" if i == 0 else "#d5dee6", height=0.86)
         first_name = label.split(",")[0]  # ImageNet's labels list synonyms
-        ax.annotate(f"{first_name}  {probability:.0%}", (0.02, i), va="center", fontsize=9)
+        if len(first_name) > letters - 5:
+            first_name = first_name[: letters - 6] + "…"
+        note = ax.annotate(f"{first_name}  {probability:.0%}", (0.02, i), va="center", fontsize=9)
+        note.set_in_layout(False)  # a long name must not make the photos smaller

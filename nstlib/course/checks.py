@@ -200,7 +200,7 @@ class Check:
             data: What the task's reference needs from the notebook, such as a measured tensor.
             question: For a lesson without such a task: ``tolerance``, ``hint``, ``why``; ``data`` is the right number.
         """
-        task = all_tasks().get(name)
+        task = None if question else all_tasks().get(name)
         if task is None and data:
             task = _number_in_notebook(name, data[0], **question)
             self._hints[name], data = task.hints, ()
@@ -225,8 +225,8 @@ class Check:
             answer: The student's answer.
             question: For a lesson without such a task: ``correct``, ``explain``, ``hint``.
         """
-        task = all_tasks().get(name)
-        if task is None and question:
+        task = None if question else all_tasks().get(name)
+        if question:
             task = _choice_in_notebook(name, **question)
             self._hints[name] = task.hints
         if not isinstance(task, Choice):

@@ -62,7 +62,7 @@ def two_inputs(shape: tuple[int, ...], generator: torch.Generator) -> tuple[Tens
 @register
 def gram_matrix_exercise(divisor: GramDivisor = "hw") -> Exercise:
     """Return the exercise "Gram matrices (N, C, C) of activations (N, C, H, W)"."""
-    covariance = "it subtracts the mean first, which makes a covariance; the Gram matrix keeps the mean."
+    covariance = "it subtracts the mean first, which makes a covariance."
     return Exercise(
         name="gram_matrix",
         reference=partial(gram_matrix, divisor=divisor),
@@ -73,13 +73,13 @@ def gram_matrix_exercise(divisor: GramDivisor = "hw") -> Exercise:
         mistakes=[
             Mistake(covariance, partial(_covariance, divisor=divisor)),
             Mistake(covariance, _unbiased_covariance),
-            Mistake("it scales each row to length 1, which makes cosines; leave that out.", _cosines),
+            Mistake("it scales each row to length 1, which makes cosines.", _cosines),
             Mistake(
-                "reshape(N, H*W, C) mixes the channels; make it (N, C, H*W) and transpose that.",
+                "reshape(N, H*W, C) mixes the channels.",
                 partial(_gram_of_reshaped, divisor=divisor),
             ),
-            Mistake("the products lose their sign; add them as they are.", partial(_absolute_gram, divisor=divisor)),
-            Mistake("the products are squared; add them as they are.", partial(_squared_gram, divisor=divisor)),
+            Mistake("the products lose their sign.", partial(_absolute_gram, divisor=divisor)),
+            Mistake("the products are squared.", partial(_squared_gram, divisor=divisor)),
         ],
         hints=(
             "Write each feature map as one long row: (N, C, H, W) becomes (N, C, H*W).",
@@ -125,22 +125,19 @@ def _squared_gram(x: Tensor, divisor: GramDivisor) -> Tensor:
 
 def _gram_shapes(x: Tensor, *_: object) -> WrongShapes:
     n, c, h, w = x.shape
-    positions = "it compares positions with positions (HW x HW); compare channels with channels (C x C)."
-    per_picture = "a batch needs one matrix for each picture"
+    positions = "it compares positions with positions (HW x HW)."
+    per_picture = "each picture of a batch counts for itself"
     return {
         (n, h * w, h * w): positions,
         (h * w, h * w): positions,
         (c, c): f"the pictures of the batch are added up or left out; {per_picture}.",
         (n * c, n * c): f"it mixes the pictures of the batch, as view(N * C, H * W) does; {per_picture}.",
-        (n, c, h, h): "it compares rows with rows inside each channel; flatten each channel to one long row first.",
-        (n, c, w, w): "it compares columns with columns inside each channel; flatten each channel to one row first.",
-        (n, c, h, w): "that is the shape of the input; use a matrix product (@), not an element-wise product (*).",
-        (n, c): "that is one number for each channel; all pairs of channels are expected.",
-        (n, c, h * w): "the channels are flattened; now multiply them by their transpose.",
+        (n, c, h, h): "it compares rows with rows inside each channel.",
+        (n, c, w, w): "it compares columns with columns inside each channel.",
+        (n, c, h, w): "that is the shape of the input; is * a matrix product?",
+        (n, c): "that is one number for each channel, not one for each pair of channels.",
+        (n, c, h * w): "the channels are flattened, but nothing is multiplied yet.",
     }
-
-
-_DIVIDE = {"hw": "divide by H*W, the number of positions", "chw": "divide by C*H*W", "none": "do not divide"}
 
 
 def _gram_factors(x: Tensor, divisor: GramDivisor) -> list[WrongFactor]:
@@ -162,7 +159,7 @@ def _gram_factors(x: Tensor, divisor: GramDivisor) -> list[WrongFactor]:
         ((h * w) ** 2, "it divides by H*W twice"),
         ((h * w) ** 0.5, "it divides by the square root of H*W"),
     ]
-    return [WrongFactor(right / value, f"{fault}; {_DIVIDE[divisor]}.") for value, fault in wrong if value != right]
+    return [WrongFactor(right / value, f"{fault}.") for value, fault in wrong if value != right]
 
 
 # --- shifted Gram matrix -------------------------------------------------------------------------------
@@ -181,11 +178,9 @@ def shifted_gram_exercise() -> Exercise:
         wrong_factors=_shift_factors,
         mistakes=[
             Mistake("nothing is shifted: that is the Gram matrix itself.", _unshifted_gram),
-            Mistake("down and right are swapped; dimension 2 goes down, dimension 3 to the right.", _swapped_shift),
-            Mistake(
-                "i and j are swapped: the second factor is the one further down and to the right.", _transposed_shift
-            ),
-            Mistake("the border wraps round, as with torch.roll; use slices.", _wrapped_shift),
+            Mistake("down and right are swapped.", _swapped_shift),
+            Mistake("i and j are swapped: look at which of the two factors is the shifted one.", _transposed_shift),
+            Mistake("the border wraps around, as with torch.roll.", _wrapped_shift),
         ],
         hints=(
             "Make two pieces of the same shape: all but the last rows and columns, and all but the first.",
@@ -235,8 +230,8 @@ def _shift_factors(x: Tensor, down: int, right: int) -> list[WrongFactor]:
     h, w = x.shape[2:]
     pairs = (h - down) * (w - right)
     return [
-        WrongFactor(pairs, "it does not divide; divide by the number of pairs."),
-        WrongFactor(pairs / (h * w), "it divides by H*W; divide by the number of pairs."),
+        WrongFactor(pairs, "it does not divide."),
+        WrongFactor(pairs / (h * w), "it divides by H*W, but near the border some positions have no partner."),
     ]
 
 
@@ -286,21 +281,19 @@ def _distance_exercise(
     mistakes = [
         Mistake(not_squared, partial(_signed_distance, reduction=reduction)),
         Mistake(not_squared, partial(_negative_signed_distance, reduction=reduction)),
-        Mistake("these are absolute differences (L1); square them.", partial(_absolute_distance, reduction=reduction)),
-        Mistake("it takes the root of the sum (the norm); leave out the root.", partial(_norm, reduction=reduction)),
-        Mistake(
-            "it squares after adding; square each difference first.", partial(_squared_after_sum, reduction=reduction)
-        ),
+        Mistake("these are absolute differences (L1).", partial(_absolute_distance, reduction=reduction)),
+        Mistake("it takes the root of the sum, which is the norm.", partial(_norm, reduction=reduction)),
+        Mistake("it squares after adding.", partial(_squared_after_sum, reduction=reduction)),
         Mistake("it adds where it should subtract.", partial(_distance_of_sum, reduction=reduction)),
         Mistake("the second input is not used.", partial(_distance_from_zero, reduction=reduction)),
-        Mistake("it multiplies the two inputs; use their difference.", _product),
+        Mistake("it multiplies the two inputs.", _product),
     ]
     if reduction == "relative":
         mistakes += [Mistake("it is not divided by the target's own sum of squares.", content_loss)]
     else:
         mistakes += [
             Mistake(
-                "it is divided by the target's own sum of squares; leave that out.",
+                "it is divided by the target's own sum of squares.",
                 partial(content_loss, reduction="relative"),
             )
         ]
@@ -358,7 +351,7 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).flatten(1).sum(1)
 
 
-_PER_PICTURE = "one number for each picture is expected; reduce every dimension but the first."
+_PER_PICTURE = "one number for each picture is expected."
 
 
 def _distance_shapes(a: Tensor, b: Tensor) -> WrongShapes:
@@ -367,8 +360,8 @@ def _distance_shapes(a: Tensor, b: Tensor) -> WrongShapes:
         (1,): f"it mixes the pictures of a batch; {_PER_PICTURE}",
         tuple(a.shape): f"nothing is added up yet; {_PER_PICTURE}",
         tuple(a.shape[:2]): f"that is one number for each channel; {_PER_PICTURE}",
-        tuple(a.shape[1:]): "only the batch is added up; add up every other dimension instead.",
-        (a.shape[0], *[1] * (a.dim() - 1)): "the values may be right; leave out keepdim=True.",
+        tuple(a.shape[1:]): "only the batch is added up.",
+        (a.shape[0], *[1] * (a.dim() - 1)): "there are dimensions of size 1, as with keepdim=True.",
     }
 
 
@@ -383,8 +376,8 @@ def _distance_factors(a: Tensor, b: Tensor, reduction: Reduction) -> list[WrongF
     n, elements = a.shape[0], a[0].numel()
     expected = f"{_REDUCTION_WORDS[reduction]} is expected here."
     factors = [
-        WrongFactor(1 / 2, f"it is half of the expected value: leave out the 1/2 of Gatys' equation 1; {expected}"),
-        WrongFactor(1 / 4, f"it is a quarter of the expected value: leave out the 1/4; {expected}"),
+        WrongFactor(1 / 2, f"it is half of the expected value, as with the 1/2 of Gatys' equation 1; {expected}"),
+        WrongFactor(1 / 4, f"it is a quarter of the expected value; {expected}"),
         WrongFactor(2, f"it is twice the expected value; {expected}"),
     ]
     if reduction == "sum":
@@ -423,11 +416,11 @@ def content_gradient_exercise() -> Exercise:
             ),
             Mistake("this is right for a layer without ReLU, but F is relu(before).", _gradient_without_relu),
             Mistake(
-                "at before = 0 PyTorch takes the gradient of the ReLU as 0; use > instead of >=.",
+                "at before = 0 it differs: PyTorch takes the gradient of a ReLU there as 0.",
                 _gradient_kept_at_zero,
             ),
             Mistake(
-                "the gradient passes where the target is positive; a ReLU depends on its own input.",
+                "the gradient passes where the target is positive, but the target does not go through this ReLU.",
                 _gradient_gated_by_target,
             ),
             Mistake("this is the loss of every element; its gradient is expected.", _loss_of_elements),
@@ -505,11 +498,11 @@ def total_variation_exercise(power: Power = 2, reduction: TVReduction = "mean") 
         wrong_factors=partial(_variation_factors, reduction=reduction),
         mistakes=[
             Mistake(
-                "only rows are compared with the row below; compare columns, too.",
+                "rows are compared with the next row, but columns are not compared.",
                 partial(_vertical_variation, power=power, reduction=reduction),
             ),
             Mistake(
-                "only columns are compared with the column beside; compare rows, too.",
+                "columns are compared with the next column, but rows are not compared.",
                 partial(_horizontal_variation, power=power, reduction=reduction),
             ),
             Mistake(
@@ -521,19 +514,19 @@ def total_variation_exercise(power: Power = 2, reduction: TVReduction = "mean") 
                 partial(total_variation, power=power, reduction=other_reduction),
             ),
             Mistake(
-                "the border wraps round: torch.roll compares the last row with the first; use slices.",
+                "the border wraps around: torch.roll compares the last row with the first.",
                 partial(_wrapped_variation, power=power, reduction=reduction),
             ),
             Mistake(
-                "it compares pixels that are two apart; compare direct neighbours.",
+                "it compares pixels that are two apart.",
                 partial(_variation_two_apart, power=power, reduction=reduction),
             ),
             Mistake(
-                "the differences keep their sign and cancel; take squares or absolute values first.",
+                "the differences keep their sign and cancel.",
                 partial(_signed_variation, reduction=reduction),
             ),
             Mistake(
-                "it takes the root at the end; leave out the root.",
+                "it takes the root at the end.",
                 partial(_root_of_variation, power=power, reduction=reduction),
             ),
         ],
@@ -596,7 +589,7 @@ def _variation_shapes(x: Tensor) -> WrongShapes:
 def _variation_factors(x: Tensor, reduction: TVReduction) -> list[WrongFactor]:
     elements = x[0].numel()
     factors = [
-        WrongFactor(1 / 2, "it is half of the expected value: add the two directions, do not average them."),
+        WrongFactor(1 / 2, "it is half of the expected value; are the two directions averaged?"),
         WrongFactor(2, "it is twice the expected value; is each pair counted twice?"),
     ]
     if reduction == "mean":
@@ -618,25 +611,23 @@ def instance_norm_exercise() -> Exercise:
         shapes=[(2, 3, 4, 8), (1, 4, 8, 2)],
         mistakes=[
             Mistake(
-                "mean and variance are those of the whole batch (batch normalisation); keep dimension 0 apart.",
+                "mean and variance are those of the whole batch (batch normalization).",
                 partial(_normalise, dims=(0, 2, 3)),
             ),
             Mistake(
-                "all channels share a mean and a variance (layer normalisation); each map needs its own.",
+                "all channels share a mean and a variance (layer normalization).",
                 partial(_normalise, dims=(1, 2, 3)),
             ),
             Mistake(
-                "each position is normalised over its channels; reduce the last two dimensions.",
+                "each position is normalized over its channels.",
                 partial(_normalise, dims=(1,)),
             ),
+            Mistake("each row is normalized alone.", partial(_normalise, dims=(3,))),
             Mistake(
-                "each row is normalised alone; reduce both of the last two dimensions.", partial(_normalise, dims=(3,))
-            ),
-            Mistake(
-                "the variance is divided by H*W - 1, the default of torch.var; divide by H*W.",
+                "the variance is divided by H*W - 1, the default of torch.var.",
                 partial(_normalise, dims=(2, 3), correction=1),
             ),
-            Mistake("it divides by the variance; divide by its square root.", _divided_by_variance),
+            Mistake("it divides by the variance.", _divided_by_variance),
             Mistake("the mean is subtracted, but the result is not divided.", _only_centred),
             Mistake("the mean is not subtracted.", _only_divided),
         ],

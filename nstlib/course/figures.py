@@ -9,6 +9,8 @@ import base64
 import html
 import io
 import math
+import re
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -35,13 +37,24 @@ Picture = Tensor | Image.Image
 WIDTH = 8.2
 """Width of every figure in inches."""
 
-DPI = 110
+PAGE_WIDTH = 840
+"""Width in pixels at which a figure of the full width is shown; the page of JupyterLab on a laptop has room for it."""
+
+DPI = PAGE_WIDTH / WIDTH
+
+PAD, TITLE_HEIGHT, TITLE_LINE, CAPTION_HEIGHT = 0.083, 0.28, 0.18, 0.22
+"""Space between pictures, of a title, of each further line of it, and of a caption, in inches, as matplotlib's
+constrained layout needs it."""
+
+LETTER_WIDTH = 5.9
+"""Mean width of a letter of a title in points."""
+
 QUALITY = 76
 """Of the JPEG files that notebooks store."""
 
-INK = "#33373d"
+INK, CAPTION_COLOUR = "#33373d", "#5f6368"
 COLOURS = ("#2f6f9f", "#d1603d", "#6a994e", "#7a5195", "#c99a2e", "#5c6b73")
-"""Distinguishable without colour vision as well."""
+"""Distinguishable without colour vision as well; the first is that of the content, the second that of the style."""
 
 STYLE: dict[Any, Any] = {  # matplotlib types its keys as literals
     "font.size": 10,
@@ -146,7 +159,9 @@ def jpeg_output(figure: Figure) -> tuple[str, dict[str, Any]] | None:
     if not has_pictures(figure):
         return None
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="jpeg", dpi=2 * DPI, bbox_inches="tight", pil_kwargs={"quality": QUALITY})
+    figure.savefig(
+        buffer, format="jpeg", dpi=2 * DPI, bbox_inches="tight", pad_inches=0.05, pil_kwargs={"quality": QUALITY}
+    )
     width = Image.open(buffer).width // 2
     return base64.b64encode(buffer.getvalue()).decode("ascii"), {"alt": alt_text(figure), "width": width}
 
@@ -159,11 +174,15 @@ def svg_output(figure: Figure) -> tuple[str, dict[str, Any]] | None:
         return None
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nstlib"}):
-        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+        metadata = {"Date": None, "Creator": None}
+        figure.savefig(buffer, format="svg", bbox_inches="tight", pad_inches=0.05, metadata=metadata)
     svg = buffer.getvalue()
-    alt = html.escape(alt_text(figure))
-    svg = svg[svg.index("<svg") :].replace("<svg ", f"<svg role='img' aria-label='{alt}' ", 1)
-    return svg, {"alt": alt_text(figure)}
+    alt = alt_text(figure)
+    head = f"<svg role='img' aria-label='{html.escape(alt)}' style='max-width:100%;height:auto'"
+    svg = head + svg[svg.index("<svg") + len("<svg") :]
+    # matplotlib writes the size in points, 72 to an inch
+    svg = re.sub(r'\b(width|height)="([\d.]+)pt"', lambda m: f'{m[1]}="{float(m[2]) * DPI / 72:.0f}"', svg, count=2)
+    return svg, {"alt": alt}
 
 
 def enlarged(picture: Tensor, long_side: int) -> Tensor:
@@ -173,6 +192,17 @@ def enlarged(picture: Tensor, long_side: int) -> Tensor:
         return picture
     size = [round(side * factor) for side in picture.shape[-2:]]
     return F.interpolate(picture, size, mode="bicubic").clamp(0, 1)
+
+
+def wrapped(title: str, width: float) -> str:
+    """Return a title in as many lines as it needs at a width in inches; its own line breaks stay."""
+    letters = max(8, int(width * 72 / LETTER_WIDTH))
+    return "\n".join(part for line in title.split("\n") for part in (textwrap.wrap(line, letters) or [""]))
+
+
+def _title_height(titles: Sequence[str]) -> float:
+    """Return the height of the highest title in inches."""
+    return TITLE_HEIGHT + TITLE_LINE * max(title.count("\n") for title in titles)
 
 
 def _draw_picture(ax: Axes, array: np.ndarray) -> None:
@@ -212,9 +242,10 @@ def show(
     columns = min(len(arrays), columns or 5)
     if len(arrays) == 1:
         width = min(width, 5.5)
-    heights = _row_heights(arrays, columns, width / columns)
-    title_height = 0.32 if titles else 0.06
-    total_height = sum(heights) + title_height * len(heights) + (0.3 if caption else 0)
+    heights = _row_heights(arrays, columns, width / columns - PAD)
+    above = [wrapped(title, width / columns - PAD) for title in titles]
+    title_height = (_title_height(above) if above else 0) + PAD
+    total_height = sum(heights) + title_height * len(heights) + (CAPTION_HEIGHT if caption else 0)
     with course_style():
         figure = new_figure(width, total_height)
         axes = figure.subplots(len(heights), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
@@ -224,15 +255,15 @@ def show(
                 continue
             ax.set_anchor("N")  # titles of a row at the same height, whatever the shapes
             _draw_picture(ax, arrays[i])
-            if i < len(titles):
-                ax.set_title(titles[i])
+            if i < len(above):
+                ax.set_title(above[i])
             if i == frame:
                 high, wide = arrays[i].shape[:2]
                 ax.add_patch(frame_rectangle(wide, high))
         if caption:
-            figure.supxlabel(caption, fontsize=10, color="#5f6368")
+            figure.supxlabel(caption, fontsize=10, color=CAPTION_COLOUR)
     count = "a picture" if len(arrays) == 1 else f"{len(arrays)} pictures"
-    named = ", ".join(filter(None, titles))
+    named = ", ".join(" ".join(title.split()) for title in titles if title)
     figure.set_label(count + (f": {named}" if named else "") + (f". {caption}" if caption else ""))
     return figure
 
@@ -240,33 +271,52 @@ def show(
 def show_with_details(
     pictures: Mapping[str, Picture], box: tuple[int, int, int], *, width: float = WIDTH, caption: str = ""
 ) -> Figure:
-    """Return pictures in a row and, below each, a part of it at twice the scale, framed in the picture.
+    """Return pictures in a row and, below each, a part of it at 200 %, framed in the picture.
 
     Args:
         pictures: Pictures of one size by title; at most three are large enough to be judged.
-        box: Left, top and side of the square part, in pixels.
+        box: Left, top and side of the square part, in pixels; a side of more than the column's width divided by two
+            (about 130 pixels with three pictures) is shown at less than 200 %.
         width: Width of the figure in inches.
         caption: Line below the figure.
-    """
-    from matplotlib.patches import Rectangle
 
+    Raises:
+        SettingError: There is no picture, or the part is not inside the pictures.
+    """
     left, top, side = box
     arrays = [to_array(picture) for picture in pictures.values()]
+    if not arrays:
+        raise SettingError("there is no picture to show; give at least one.")
     high, wide = arrays[0].shape[:2]
-    column = width / len(arrays)
-    heights = [column * high / wide, min(column, 2 * column * side / wide)]
+    if min(left, top, wide - left - side, high - top - side) < 0 or side < 1:
+        raise SettingError(f"the part {box} is not inside the pictures, which have {wide} x {high} pixels.")
+    column = width / len(arrays) - PAD
+    heights = [column * high / wide, min(column, 2 * side / DPI)]
     with course_style():
-        figure = new_figure(width, sum(heights) + 0.4 + (0.3 if caption else 0))
+        titles = [wrapped(title, column) for title in pictures]
+        figure = new_figure(width, sum(heights) + _title_height(titles) + 2 * PAD + (CAPTION_HEIGHT if caption else 0))
         axes = figure.subplots(2, len(arrays), squeeze=False, gridspec_kw={"height_ratios": heights})
-        for ax, detail_ax, title, array in zip(*axes, pictures, arrays):
+        for ax, detail_ax, title, array in zip(*axes, titles, arrays):
             _draw_picture(ax, array)
             ax.set_title(title)
-            ax.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor="white", linewidth=1.2))
+            _draw_frame(ax, left, top, side)
             _draw_picture(detail_ax, array[top : top + side, left : left + side])
         if caption:
-            figure.supxlabel(caption, fontsize=10, color="#5f6368")
-    figure.set_label(f"{len(arrays)} pictures, each with a part at 200 %: {', '.join(pictures)}. {caption}".rstrip())
+            figure.supxlabel(caption, fontsize=10, color=CAPTION_COLOUR)
+    percent = f"{heights[1] * DPI / side:.0%}".replace("%", " %")
+    figure.set_label(
+        f"{len(arrays)} pictures, each with a part at {percent}: {', '.join(pictures)}. {caption}".rstrip()
+    )
     return figure
+
+
+def _draw_frame(ax: Axes, left: int, top: int, side: int) -> None:
+    """Draw a square that can be seen on light and on dark pictures."""
+    from matplotlib.patches import Rectangle
+
+    for colour, line_width in (("black", 2.4), ("white", 1.2)):
+        corner = left - 0.5, top - 0.5
+        ax.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=colour, linewidth=line_width))
 
 
 def _pictures_and_titles(
@@ -293,21 +343,22 @@ class _Line:
     """One line of a plot of losses."""
 
     label: str
+    colour: str
     steps: list[int]
     losses: list[float]
 
 
-def _line(label: str, records: Sequence[Record], losses: Iterable[float]) -> _Line:
+def _line(label: str, colour: str, records: Sequence[Record], losses: Iterable[float]) -> _Line:
     """Return a line for a logarithmic axis: values that cannot be drawn become gaps."""
     drawable = [loss if math.isfinite(loss) and loss > 0 else math.nan for loss in losses]
-    return _Line(label, [record.step for record in records], drawable)
+    return _Line(label, colour, [record.step for record in records], drawable)
 
 
 def _lines_of_run(records: Sequence[Record]) -> list[_Line]:
     return [
-        _line("total", records, (r.total for r in records)),
-        _line("style", records, (r.style_total for r in records)),
-        _line("content", records, (r.content_total for r in records)),
+        _line("total", INK, records, (r.total for r in records)),
+        _line("style", COLOURS[1], records, (r.style_total for r in records)),
+        _line("content", COLOURS[0], records, (r.content_total for r in records)),
     ]
 
 
@@ -318,24 +369,29 @@ def _values_for_limits(losses: list[float]) -> list[float]:
     return [loss for loss in losses if loss > 0]
 
 
-def draw_curve(ax: Axes, records: Sequence[Record] | Mapping[str, Sequence[Record]], title: str = "") -> None:
+def draw_curve(
+    ax: Axes, records: Sequence[Record] | Mapping[str, Sequence[Record]], title: str = "", beside: bool = False
+) -> None:
     """Draw the losses of a run, or the total losses of several runs, on existing axes.
 
     Args:
         ax: The axes.
         records: Records of one run, or of several runs by name.
         title: Title of the axes.
+        beside: Put the legend beside the axes, where it covers no line.
     """
     several = isinstance(records, Mapping)
     if isinstance(records, Mapping):
-        lines = [_line(name, run, (r.total for r in run)) for name, run in records.items()]
+        lines = [
+            _line(name, COLOURS[i % len(COLOURS)], run, (r.total for r in run))
+            for i, (name, run) in enumerate(records.items())
+        ]
     else:
         lines = _lines_of_run(records)
     visible: list[float] = []
-    for i, line in enumerate(lines):
-        is_main = i == 0 and not several  # the total of a single run
-        colour = INK if is_main else COLOURS[i % len(COLOURS)]
-        ax.plot(line.steps, line.losses, label=line.label, color=colour, lw=2.6 if is_main else 1.8)
+    for line in lines:
+        width = 2.6 if line.colour == INK else 1.8  # the total of a single run
+        ax.plot(line.steps, line.losses, label=line.label, color=line.colour, lw=width)
         visible += _values_for_limits(line.losses)
     ax.set_yscale("log")
     if visible and max(visible) > min(visible):
@@ -345,11 +401,30 @@ def draw_curve(ax: Axes, records: Sequence[Record] | Mapping[str, Sequence[Recor
     ax.set_xlabel("step")
     ax.set_ylabel("loss, weighted")
     ax.locator_params(axis="x", integer=True)
+    label_log_axis(ax)
+    if title:
+        ax.set_title(title, loc="left")
+    draw_legend(ax, beside)
+
+
+def label_log_axis(ax: Axes) -> None:
+    """Write plain numbers at a logarithmic vertical axis; over less than a factor of 50, also at 2 and 5."""
+    from matplotlib.ticker import LogLocator
+
+    low, high = ax.get_ylim()
+    if high < 50 * low:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(lambda v, _: f"{v:,.0f}" if v >= 1 else f"{v:.2g}")
     ax.yaxis.set_minor_formatter(lambda v, _: "")
-    if title:
-        ax.set_title(title)
-    ax.legend(loc="best")
+
+
+def draw_legend(ax: Axes, beside: bool = True) -> None:
+    """Draw the legend of axes, beside them or where it covers least."""
+    with course_style():
+        if beside:
+            ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0)
+        else:
+            ax.legend(loc="best")
 
 
 def curve(
@@ -373,7 +448,7 @@ def curve(
         raise SettingError("there is no record to draw; give result.records.")
     with course_style():
         figure = new_figure(width, height or width * 0.48)
-        draw_curve(figure.subplots(), records, title)
+        draw_curve(figure.subplots(), records, wrapped(title, 0.8 * width), beside=width > 6)
     return figure
 
 
@@ -415,7 +490,9 @@ def bars(
     """
     names, numbers = list(values), list(values.values())
     with course_style():
-        figure = new_figure(width, 0.42 * len(values) + (0.75 if title else 0.4))
+        above = wrapped(title, 0.7 * width)
+        title_height = 0.07 + _title_height([above]) if title else 0
+        figure = new_figure(width, 0.42 * len(values) + 0.4 + title_height)
         ax = figure.subplots()
         ax.barh(names, numbers, color=[COLOURS[name == highlight] for name in names], height=0.62)
         ax.invert_yaxis()
@@ -428,7 +505,7 @@ def bars(
             ax.annotate(text, (number, i), (4, 0), textcoords="offset points", va="center")
         ax.set_xlim(0, max(numbers) * 1.2 or 1)
         if title:
-            ax.set_title(title, loc="left")
+            ax.set_title(above, loc="left")
     values_text = ", ".join(f"{name} {number:.3g} {unit}".rstrip() for name, number in values.items())
     figure.set_label(": ".join(filter(None, [title, values_text])))
     return figure

@@ -1,13 +1,20 @@
 """Pictures that a reader can move, in plain HTML: they work with a kernel, in a saved notebook and on a web page.
 
-The pictures are part of the output; no other address is used. Where scripts are not allowed, the first picture stays.
+>>> from nstlib.course.interactive import slide, wipe
+>>> slide({"1e3": first, "1e4": second}, "style weight")
+>>> wipe(photo, result, ("photo", "result"))
+
+The pictures are part of the output; nothing comes from another address. Where scripts are not allowed, as on GitHub or
+in a notebook that JupyterLab does not trust yet, all pictures are shown beside each other: the handler ``onload`` of
+the last one makes the slider of them. The control is an ``<input type='range'>``, which the keyboard moves and screen
+readers announce.
 """
 
 from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -16,9 +23,40 @@ from . import figures
 from .widgets import resize_down
 
 SIDE = 512
-"""Longest side in pixels of a picture; smaller ones are enlarged."""
+"""Long side in pixels of a picture; a smaller one is enlarged."""
 
-_FRAME = "font-family:sans-serif;font-size:14px;max-width:{width}px;margin:.4em 0"
+_BOX = "font:14px/1.5 Helvetica,Arial,'DejaVu Sans',sans-serif;max-width:{width}px;margin:.5em 0"
+_FIGURE = "display:inline-block;vertical-align:top;width:48%;margin:0 1% .5em 0"
+_PICTURE = "display:block;width:100%;height:auto;border-radius:3px"
+_RANGE = (
+    f"display:block;width:100%;margin:.35em 0;box-sizing:border-box;cursor:pointer;accent-color:{figures.COLOURS[0]}"
+)
+
+_PREPARE = (
+    "var b=this.closest('[data-nst]'),f=b.querySelectorAll('figure');b.firstElementChild.style.display='';"
+    "f.forEach(function(e){e.style.display='block';e.style.width='100%';e.style.margin=0;"
+    "e.firstElementChild.style.display='none'});"
+)
+"""Show the control and give each picture the whole width without its own label."""
+
+_ONLY_FIRST = _PREPARE + "f.forEach(function(e,i){if(i)e.style.display='none'})"
+_SHOW_ONE = (
+    "var b=this.closest('[data-nst]'),v=+this.value,t='';"
+    "b.querySelectorAll('figure').forEach(function(e,i){e.style.display=i===v?'block':'none';"
+    "if(i===v)t=e.firstElementChild.textContent});"
+    "b.querySelector('b').textContent=t;this.setAttribute('aria-valuetext',t)"
+)
+"""What a movement of the slider does: all pictures but one are hidden, and its label is shown."""
+
+_LAY_OVER = (
+    f"{_PREPARE}f[0].style.position='absolute';f[0].style.top=f[0].style.left=0;"
+    "f[0].style.clipPath='inset(0 50% 0 0)';b.querySelector('span').style.display=''"
+)
+_MOVE_BORDER = (
+    "var b=this.closest('[data-nst]'),v=this.value;"
+    "b.querySelector('figure').style.clipPath='inset(0 '+(100-v)+'% 0 0)';b.querySelector('span').style.left=v+'%'"
+)
+"""What a movement of the border does: the upper picture is cut off at its right."""
 
 
 class PictureSlider:
@@ -27,40 +65,28 @@ class PictureSlider:
     Attributes:
         pictures: The pictures (1, 3, H, W) by label.
         title: What the slider changes.
+        side: Long side in pixels at which they are shown.
     """
 
     def __init__(self, pictures: Mapping[str, Tensor], title: str = "", side: int = SIDE) -> None:
         """Make the slider; see ``slide``."""
         if not pictures:
             raise SettingError("there is no picture to show; give at least one.")
-        self.pictures, self.title, self.side = dict(pictures), title, side
+        self.pictures = {str(label): picture for label, picture in pictures.items()}
+        self.title, self.side = title, side
 
     def __repr__(self) -> str:
         return f"a slider over {len(self.pictures)} pictures: {', '.join(self.pictures)}"
 
     def _repr_html_(self) -> str:
-        images = []
-        for i, (label, picture) in enumerate(self.pictures.items()):
-            source, width = _encode(picture, self.side)
-            shown = "" if i == 0 else "display:none;"
-            alt = html.escape(f"{self.title} {label}".strip(), quote=True)
-            images.append(f"<img src='{source}' alt='{alt}' width='{width}' style='{shown}max-width:100%'>")
-        labels = "".join(
-            f"<span style='{'' if i == 0 else 'display:none'}'>{html.escape(label)}</span>"
-            for i, label in enumerate(self.pictures)
+        shown = [_encode(picture, self.side) for picture in self.pictures.values()]
+        alts = [f"{self.title} {label}".strip() for label in self.pictures]
+        title = f"{_escape(self.title)}: " if self.title else ""
+        first = _escape(next(iter(self.pictures)))
+        control = f"<div>{title}<b>{first}</b></div>" + _range(
+            len(shown) - 1, 0, self.title or "picture", _SHOW_ONE, f" aria-valuetext='{first}'"
         )
-        script = (
-            "var b=this.closest('[data-nst]'),v=this.value;"
-            "['img','.nst-label>span'].forEach(function(s){b.querySelectorAll(s).forEach("
-            "function(e,i){e.style.display=i==v?'':'none'})})"
-        )
-        name = html.escape(self.title or "picture", quote=True)
-        return (
-            f"<div data-nst='slider' style='{_FRAME.format(width=self.side)}'>"
-            f"<label>{html.escape(self.title)} <input type='range' min='0' max='{len(self.pictures) - 1}' value='0' "
-            f"step='1' aria-label='{name}' style='vertical-align:middle;width:50%' oninput=\"{script}\"></label> "
-            f"<b class='nst-label'>{labels}</b><br>{''.join(images)}</div>"
-        )
+        return _output("slider", control, _figures(shown, list(self.pictures), alts, _ONLY_FIRST), shown)
 
 
 class Wipe:
@@ -70,6 +96,7 @@ class Wipe:
         before: The picture on the left, (1, 3, H, W).
         after: The picture on the right.
         labels: Their labels.
+        side: Long side in pixels at which they are shown.
     """
 
     def __init__(self, before: Tensor, after: Tensor, labels: tuple[str, str], side: int = SIDE) -> None:
@@ -83,25 +110,51 @@ class Wipe:
         return f"a border to move between {self.labels[0]} and {self.labels[1]}"
 
     def _repr_html_(self) -> str:
-        (left, width), (right, _) = _encode(self.before, self.side), _encode(self.after, self.side)
-        first, second = (html.escape(label, quote=True) for label in self.labels)
-        script = (
-            "var b=this.closest('[data-nst]'),v=this.value;"
-            "b.querySelector('.nst-top').style.clipPath='inset(0 '+(100-v)+'% 0 0)';"
-            "b.querySelector('.nst-line').style.left=v+'%'"
+        shown = [_encode(picture, self.side) for picture in (self.before, self.after)]
+        first, second = (_escape(label) for label in self.labels)
+        control = (
+            f"<div style='display:flex;justify-content:space-between'><b>{first}</b><b>{second}</b></div>"
+            f"{_range(100, 50, f'border between {self.labels[0]} and {self.labels[1]}', _MOVE_BORDER)}"
         )
-        return (
-            f"<div data-nst='wipe' style='{_FRAME.format(width=width)}'>"
-            f"<div style='position:relative;line-height:0'>"
-            f"<img src='{right}' alt='{second}' width='{width}' style='max-width:100%'>"
-            f"<img class='nst-top' src='{left}' alt='{first}' "
-            f"style='position:absolute;left:0;top:0;width:100%;height:100%;clip-path:inset(0 50% 0 0)'>"
-            f"<div class='nst-line' style='position:absolute;top:0;bottom:0;left:50%;width:2px;background:#fff'></div>"
-            f"</div><input type='range' min='0' max='100' value='50' aria-label='border between {first} and {second}' "
-            f"style='width:100%;margin:.3em 0' oninput=\"{script}\">"
-            f"<div style='display:flex;justify-content:space-between'><span>{first}</span><span>{second}</span></div>"
-            "</div>"
+        line = (
+            "<span style='display:none;position:absolute;top:0;bottom:0;left:50%;width:2px;margin-left:-1px;"
+            "background:#fff;box-shadow:0 0 3px #000'></span>"
         )
+        return _output("wipe", control, _figures(shown, self.labels, self.labels, _LAY_OVER) + line, shown)
+
+
+def _output(kind: str, control: str, pictures: str, shown: Sequence[tuple[str, int]]) -> str:
+    """Return the whole output: the control, which is hidden until the handler ``onload`` has run, and the pictures."""
+    width = max(width for _, width in shown)
+    return (
+        f"<div data-nst='{kind}' style=\"{_BOX.format(width=width)}\"><div style='display:none'>{control}</div>"
+        f"<div style='position:relative'>{pictures}</div></div>"
+    )
+
+
+def _figures(shown: Sequence[tuple[str, int]], labels: Sequence[str], alts: Sequence[str], onload: str) -> str:
+    """Return pictures beside each other, each under its label; the last one has the handler ``onload``."""
+    parts = []
+    for i, ((source, width), label, alt) in enumerate(zip(shown, labels, alts)):
+        handler = f' onload="{onload}"' if i == len(shown) - 1 else ""
+        parts.append(
+            f"<figure style='{_FIGURE}'><figcaption>{_escape(label)}</figcaption>"
+            f"<img src='{source}' alt='{_escape(alt)}' width='{width}' style='{_PICTURE};max-width:{width}px'{handler}>"
+            "</figure>"
+        )
+    return "".join(parts)
+
+
+def _range(last: int, value: int, name: str, handler: str, more: str = "") -> str:
+    """Return a slider from 0 to ``last``. JupyterLab would keep the arrow keys for itself without the attribute."""
+    return (
+        f"<input type='range' min='0' max='{last}' step='1' value='{value}' aria-label='{_escape(name)}'{more} "
+        f"autocomplete='off' data-lm-suppress-shortcuts='true' style='{_RANGE}' oninput=\"{handler}\">"
+    )
+
+
+def _escape(words: str) -> str:
+    return html.escape(words, quote=True)
 
 
 def _encode(picture: Tensor, side: int) -> tuple[str, int]:
@@ -115,7 +168,7 @@ def slide(pictures: Mapping[str, Tensor], title: str = "", side: int = SIDE) -> 
     """Return a slider over pictures: ``slide({"1e3": a, "1e4": b}, "style weight")``.
 
     Args:
-        pictures: Pictures (1, 3, H, W) in [0, 1] by label.
+        pictures: Pictures (1, 3, H, W) in [0, 1] by label, in the order of the slider.
         title: What the slider changes.
         side: Long side in pixels at which the pictures are shown.
 

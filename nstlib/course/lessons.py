@@ -40,9 +40,9 @@ def _row(smoke: tuple[int, ...], cpu: tuple[int, ...], gpu: tuple[int, ...]) -> 
 
 PROFILES_BY_LESSON: dict[str, dict[Profile, LessonProfile]] = {
     # smoke: seconds, for tests; cpu: two cores and minutes; gpu: the papers' settings
-    "00_start_here": _row(smoke=(96, 24, 2), cpu=(320, 200, 8), gpu=(512, 300, 8)),
+    "00_start_here": _row(smoke=(96, 20, 2), cpu=(320, 200, 3), gpu=(512, 300, 3)),
     "01_vgg_anatomy": _row(smoke=(96, 12, 2), cpu=(256, 32, 4), gpu=(384, 64, 4)),
-    "02_content_reconstruction": _row(smoke=(64, 60, 2), cpu=(144, 120, 4), gpu=(256, 500, 4)),
+    "02_content_reconstruction": _row(smoke=(64, 60), cpu=(256, 150), gpu=(384, 500)),
     "03_style_reconstruction": _row(smoke=(96, 40), cpu=(256, 150), gpu=(512, 500)),
     "04_texture_synthesis": _row(smoke=(72, 40, 1), cpu=(256, 120, 3), gpu=(512, 500, 3)),
     "05_gatys_transfer": _row(smoke=(72, 24), cpu=(192, 120), gpu=(512, 500)),
@@ -81,10 +81,10 @@ class Lesson:
 
 
 LESSONS: tuple[Lesson, ...] = (
-    Lesson("00_start_here", "What is style transfer, and how does this course work?", 25),
+    Lesson("00_start_here", "What is style transfer, and how does this course work?", 30),
     Lesson("01_vgg_anatomy", "What does the network see that we borrow our eyes from?", 60),
-    Lesson("02_content_reconstruction", "How much of a photo survives in each layer?", 40),
-    Lesson("03_style_reconstruction", "What is left of a painting when you forget where everything was?", 50),
+    Lesson("02_content_reconstruction", "How much of a photo survives in each layer?", 45),
+    Lesson("03_style_reconstruction", "What is left of a painting when you forget where everything was?", 45),
     Lesson("04_texture_synthesis", "Can numbers alone paint new brush strokes?", 50),
     Lesson("05_gatys_transfer", "How do content and style become one picture?", 75),
     Lesson("06_gatys_experiments", "Which of the many choices matter, and which do not?", 90),

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from PIL import Image
 from torch import Tensor
 
+from ..architecture import layer_names
 from ..data import gallery
 from ..errors import ImageError, NstError, SettingError
 from ..images import load, resize
-from ..presets import InitName, OptimizerName, Preset
+from ..presets import RELU_1, InitName, OptimizerName, Preset, get_preset
 from ..pretrained import Weights
 from ..records import Record, Result
 from ..runtime import Precision
@@ -42,6 +43,13 @@ PREVIEW_SIDE = 200
 
 STILL_SIDE = 320
 """Long side in pixels of the still picture that a stored notebook shows in place of a widget."""
+
+WEIGHT_FACTORS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
+KNOB_WEIGHTS = {"content_weight": "content weight", "style_weight": "style weight", "tv_weight": "prior weight"}
+"""Weights that ``watch_transfer`` lets the student change, with their labels; the prior is the total variation."""
+
+SIZES = (128, 192, 256, 384, 512)
+"""Long sides in pixels that ``watch_transfer`` offers beside the photo's own."""
 
 LIMIT_HINT = "(If nothing happens, it is too large: some Jupyter servers drop files of more than 10 MB without a word.)"
 """Nothing arrives here in that case, so it must be said before; ``make lab`` raises the limit."""
@@ -117,7 +125,7 @@ def _display_jpeg(picture: Tensor, side: int = DISPLAY_SIDE) -> bytes:
 
 
 def _label_html(sentence: str) -> str:
-    return f"<span style='padding-left:.6em'>{html.escape(sentence)}</span>"
+    return f"<div style='padding-left:.6em;line-height:1.4'>{html.escape(sentence)}</div>"
 
 
 # --- upload a photo ------------------------------------------------------------------------------------
@@ -166,26 +174,40 @@ def read_photo(name: str, content: bytes) -> Tensor:
 
 
 class Upload(ShownWidget):
-    """A button to choose a photo; until then the default photo is used.
+    """A button to choose a photo or another picture; until then the default one is used.
 
     Attributes:
-        photo: The photo in use, (1, 3, H, W).
+        photo: The picture in use, (1, 3, H, W).
         name: Its name.
-        uploaded: Whether it is the student's own photo.
+        uploaded: Whether it is the student's own.
         message: What happened last, in one sentence.
         button: The ``FileUpload`` widget, for further observers.
     """
 
-    def __init__(self, default: str | Tensor = "chelsea", size: int = 512) -> None:
-        """Make the widget; see ``upload_photo``."""
+    def __init__(
+        self,
+        default: str | Tensor = "chelsea",
+        size: int = 512,
+        what: str = "photo",
+        then: str = "Run the next cells again.",
+    ) -> None:
+        """Make the widget; see ``upload_photo``.
+
+        Args:
+            default: Name of a photo of the gallery, or a picture (1, 3, H, W).
+            size: Largest long side in pixels.
+            what: What is chosen, for the button.
+            then: What the student does after an upload.
+        """
         widgets = require_ipywidgets()
         photo = gallery.content(default) if isinstance(default, str) else default
-        self.size = size
+        self.size, self.what, self.then = size, what, then
         self.photo = resize_down(photo, size)
-        self.name = default if isinstance(default, str) else "the default photo"
+        self.name = default if isinstance(default, str) else f"the default {what}"
         self.uploaded = False
-        self.message = f"No photo chosen yet: {self.name} is used."
-        self.button = widgets.FileUpload(accept="image/*", multiple=False, description="Choose a photo")
+        self.message = f"No {what} chosen yet: {self.name} is used."
+        self.button = widgets.FileUpload(accept="image/*", multiple=False, description=f"Choose a {what}")
+        self.button.layout.width, self.button.layout.flex = "auto", "0 0 auto"
         self.preview = self.still = LivePicture(*self._preview())
         self.label = widgets.HTML(_label_html(f"{self.message} {LIMIT_HINT}"))
         self.button.observe(self._on_change, names="value")
@@ -205,7 +227,7 @@ class Upload(ShownWidget):
             self.photo = resize_down(read_photo(name, content), self.size)
             self.name, self.uploaded = name, True
             height, width = self.photo.shape[2:]
-            self.message = f"{name} is used, at {width} x {height} pixels. Run the next cells again."
+            self.message = f"{name} is used, at {width} x {height} pixels. {self.then}"
         except ImageError as error:
             self.message = f"{error} {self.name} is still used."
         return self.message
@@ -219,7 +241,7 @@ class Upload(ShownWidget):
         return figures.show(self.photo, self.name)
 
     def _preview(self) -> tuple[bytes, str]:
-        return figures.jpeg(resize_down(self.photo, PREVIEW_SIDE)), f"the photo in use: {self.name}"
+        return figures.jpeg(resize_down(self.photo, PREVIEW_SIDE)), f"the {self.what} in use: {self.name}"
 
     def _on_change(self, change: Mapping[str, object]) -> None:
         file = uploaded_file(change["new"])
@@ -244,6 +266,117 @@ def upload_photo(default: str | Tensor = "chelsea", size: int = 512) -> Upload:
     return Upload(default, size)
 
 
+# --- settings of a transfer ----------------------------------------------------------------------------
+
+
+def weight_choices(value: float, usual: float = 1.0) -> tuple[list[float], int]:
+    """Return the weights that a slider offers, and the index of ``value`` among them.
+
+    Args:
+        value: The weight at first; the others are 0 and from a hundredth to a hundred times of it.
+        usual: What the others are multiples of where ``value`` is 0.
+    """
+    if value == 0:
+        return [0.0, *(factor * (usual or 1.0) for factor in WEIGHT_FACTORS)], 0
+    choices = [0.0, *(value if factor == 1 else factor * value for factor in WEIGHT_FACTORS)]
+    return choices, 1 + WEIGHT_FACTORS.index(1)
+
+
+class Knobs:
+    """Sliders, boxes and buttons for the settings of a transfer: both pictures, weights, style layers, size, steps.
+
+    Attributes:
+        photo: The button for the content.
+        painting: The button for the style.
+        weights: A slider for each of ``KNOB_WEIGHTS``.
+        layers: A check box for each style layer.
+        size: The long side of the result in pixels.
+        steps: The number of evaluations.
+        widget: All of them.
+    """
+
+    def __init__(self, content: Tensor, style: Tensor, preset: Preset, given: Mapping[str, Any]) -> None:
+        """Make the widgets.
+
+        Args:
+            content: The photo until another is chosen, (1, 3, H, W).
+            style: The painting, likewise.
+            preset: Gives the values of what is not given.
+            given: Values at first of "steps" and of the weights; None takes the preset's.
+        """
+        widgets = require_ipywidgets()
+        self.preset = preset
+        then = "Press Start."
+        self.photo = Upload(content, max(512, *content.shape[2:]), "photo", then)
+        self.painting = Upload(style, max(512, *style.shape[2:]), "style picture", then)
+        look = {"style": {"description_width": "110px"}, "layout": widgets.Layout(width="380px")}
+        self.weights = {}
+        for name, label in KNOB_WEIGHTS.items():
+            usual = getattr(preset, name)
+            choices, index = weight_choices(usual if given.get(name) is None else given[name], usual)
+            options = [(f"{weight:,.10g}", weight) for weight in choices]
+            self.weights[name] = widgets.SelectionSlider(options=options, index=index, description=label, **look)
+        own_size = max(content.shape[2:])
+        sizes = sorted({own_size, *SIZES})
+        self.size = widgets.Dropdown(options=sizes, value=own_size, description="long side", **look)
+        steps = preset.steps if given.get("steps") is None else given["steps"]
+        self.steps = widgets.BoundedIntText(value=steps, min=1, max=max(2000, steps), description="steps", **look)
+        names = [name for name in layer_names(preset.arch) if name in {*RELU_1, *preset.style_layers}]
+        self.layers = {
+            name: widgets.Checkbox(value=name in preset.style_layers, description=name, indent=False) for name in names
+        }
+        self.widget = self._arranged(widgets)
+
+    def pictures(self) -> tuple[Tensor, Tensor]:
+        """Return content and style; the content has the chosen size, to which ``transfer`` resizes the style."""
+        content, size = self.photo.photo, self.size.value
+        return content if max(content.shape[2:]) == size else resize(content, size), self.painting.photo
+
+    def style_layers(self) -> dict[str, float] | None:
+        """Return the weights of the checked layers, or None if they are the preset's.
+
+        A layer keeps its weight of the preset, or has the mean weight; all are scaled so that their sum stays.
+        """
+        preset = dict(self.preset.style_layers)
+        checked = [name for name, box in self.layers.items() if box.value]
+        if set(checked) == set(preset):
+            return None
+        total = sum(preset.values())
+        weights = {name: preset.get(name, total / max(1, len(preset))) for name in checked}
+        scale = total / (sum(weights.values()) or 1)
+        return {name: weight * scale for name, weight in weights.items()}
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings for ``transfer``.
+
+        Raises:
+            SettingError: No style layer is checked, and the style has a weight.
+        """
+        settings: dict[str, Any] = {"steps": self.steps.value}
+        settings.update({name: slider.value for name, slider in self.weights.items()})
+        layers = self.style_layers()
+        if layers is not None:
+            if not layers and settings["style_weight"]:
+                raise SettingError("no style layer is checked; check one, or set the style weight to 0.")
+            settings["style_layers"] = layers or dict(self.preset.style_layers)
+        return settings
+
+    def _arranged(self, widgets: ModuleType) -> Any:
+        """Return all widgets in one box."""
+        half = widgets.Layout(width="50%", min_width="300px")
+        self.painting.label.value = _label_html(self.painting.message)  # the photo's label has the hint already
+        uploads = self.photo, self.painting
+        pictures = [widgets.VBox([u.button, u.label, u.preview.widget], layout=half) for u in uploads]
+        layers = widgets.VBox([widgets.HTML("style layers"), *self.layers.values()])
+        numbers = widgets.VBox([*self.weights.values(), self.size, self.steps])
+        rows = [
+            widgets.HTML("<b>Settings</b>, used from the next Start on"),
+            widgets.HBox([numbers, layers], layout=widgets.Layout(flex_flow="row wrap")),
+            widgets.HBox(pictures, layout=widgets.Layout(flex_flow="row wrap")),
+        ]
+        return widgets.VBox(rows, layout=widgets.Layout(margin="8px 0 0 0"))
+
+
 # --- watch a transfer and stop it ----------------------------------------------------------------------
 
 
@@ -261,16 +394,19 @@ class LiveTransfer(ShownWidget):
     latest: ClassVar[LiveTransfer | None] = None
     """The newest one: it stops when another is made, as when a cell is run again."""
 
-    def __init__(self, content: Tensor, run: Callable[..., Result], every: float = 0.4) -> None:
+    def __init__(
+        self, content: Tensor, run: Callable[..., Result], every: float = 0.4, knobs: Knobs | None = None
+    ) -> None:
         """Make the widget; see ``watch_transfer``.
 
         Args:
             content: Picture to show before the first step, (1, 3, H, W).
             run: Performs the transfer; called with the keyword ``callback``.
             every: Least time between two displayed pictures, in seconds.
+            knobs: Settings to be shown below; ``run`` reads them.
         """
         widgets = require_ipywidgets()
-        self.content, self.run, self.every = content, run, every
+        self.content, self.run, self.every, self.knobs = content, run, every, knobs
         self.result: Result | None = None
         self.records: list[Record] = []
         self.error = ""
@@ -289,7 +425,17 @@ class LiveTransfer(ShownWidget):
         self.stop_button.on_click(lambda _: self.stop())
         buttons = widgets.HBox([self.start_button, self.stop_button, self.label])
         views = widgets.HBox([self.picture.widget, self.plot.widget], layout=widgets.Layout(align_items="flex-start"))
-        self.widget = widgets.VBox([buttons, views])
+        self.widget = widgets.VBox([buttons, views, *([knobs.widget] if knobs else [])])
+        if knobs:
+            for widget in (knobs.photo.button, knobs.size):
+                widget.observe(lambda _: self.show_photo(), "value")
+
+    def show_photo(self) -> None:
+        """Show the photo that the next run begins with, unless one is in progress."""
+        if self.knobs and not self.running:
+            self.content = self.knobs.pictures()[0]
+            self.picture.show(_display_jpeg(self.content), "the photo before the first step")
+            self.label.value = _label_html("Press Start and watch.")
 
     @property
     def running(self) -> bool:
@@ -374,6 +520,9 @@ def watch_transfer(
 ) -> LiveTransfer:
     """Return a widget that performs a transfer with Start and Stop; afterwards its ``result`` is there.
 
+    Below are knobs: content weight, style weight, weight of the prior (total variation), style layers, size, steps, and
+    buttons for one's own photo and one's own style picture. The arguments are their values at first.
+
     Args:
         content: The photo, (1, 3, H, W), RGB in [0, 1].
         style: The painting, (1, 3, h, w), RGB in [0, 1].
@@ -390,23 +539,27 @@ def watch_transfer(
         weights: Weights of the network, see ``VGGFeatures``.
         precision: "auto", "float32" or "bfloat16".
     """
-    run = partial(
-        transfer,
-        content,
-        style,
-        preset,
-        steps=steps,
-        content_weight=content_weight,
-        style_weight=style_weight,
-        tv_weight=tv_weight,
-        init=init,
-        seed=seed,
-        optimizer=optimizer,
-        features=features,
-        weights=weights,
-        precision=precision,
-    )
-    return LiveTransfer(content, run, every)
+    given = {
+        "steps": steps,
+        "content_weight": content_weight,
+        "style_weight": style_weight,
+        "tv_weight": tv_weight,
+    }
+    fixed = {
+        "init": init,
+        "seed": seed,
+        "optimizer": optimizer,
+        "features": features,
+        "weights": weights,
+        "precision": precision,
+    }
+    knobs = Knobs(content, style, get_preset(preset), given)
+    return LiveTransfer(content, partial(_transfer_with, knobs, preset, fixed), every, knobs)
+
+
+def _transfer_with(knobs: Knobs, preset: str | Preset, fixed: Mapping[str, Any], **more: Any) -> Result:
+    """Perform a transfer with what the knobs show now."""
+    return transfer(*knobs.pictures(), preset, **{**knobs.settings(), **fixed, **more})
 
 
 def progress_line(record: Record) -> str:
