@@ -329,7 +329,7 @@ TASKS: tuple[Task, ...] = (
         ("6d8183de4d90",),
         {
             "a": "The first bar on the left can hardly be seen.",
-            "b": "fc6 alone has 25,088 x 4,096 weights, each used once. A convolution uses each weight at every position.",
+            "b": "fc6 has 25,088 x 4,096 weights, each used once. A convolution uses each weight at every position.",
             "c": f"Conv5_4 has neither the longest bar on the left nor on the right. {_LOOK}",
         },
         ("Find the longest bar in each of the two plots.",),
