@@ -51,10 +51,10 @@ def more_steps_still_lower_the_loss_of_deep_layers(factors: Numbers) -> None:
 
 
 def more_steps_help_conv4_more_than_conv5(rises: Numbers, profile: str) -> None:
-    """The PSNR of conv4_1 rises by more than half a decibel, and by more than that of conv5_1."""
+    """The PSNR of conv4_1 rises by more than 1.5 dB, that of conv5_1 by less than 1 dB and less than conv4_1's."""
     assert rises["conv4_1"] > rises["conv5_1"], rises
     if profile != "smoke":
-        assert rises["conv4_1"] > 0.5, rises
+        assert rises["conv4_1"] > 1.5, rises
     assert rises["conv5_1"] < 1.0, rises
 
 
