@@ -360,10 +360,10 @@ TASKS: tuple[Task, ...] = (
         ("12c15d64c874",),
         {
             "a": "Stripes belong to another channel: in B's patches no direction is preferred.",
-            "b": "B responds to small dark spots and rings, so the picture is full of them.",
+            "b": "B responds to small dark spots on a light ground, so the picture is full of them.",
             "c": "B's patches have different colors, so the two colors alone cannot be what excites it.",
         },
-        ("What do all nine patches of B have in their middle?",),
+        ("What do the patches of B have in their middle?",),
     ),
     Choice(
         "the smallest Gram entry",
