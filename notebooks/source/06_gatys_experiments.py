@@ -355,9 +355,9 @@ figure
 for losses, likes in zip(style_at_3, kept):
     assert losses[2] > losses[4] or losses[2] < 2 * min(losses), style_at_3  # pool3 against itself is the hardest
 assert all(likes[0] > likes[4] for likes in kept[1:]), kept  # at the smallest weight no layer keeps the photo
-best_style = {w: POOLS[min(range(5), key=losses.__getitem__)] for w, losses in zip(WEIGHTS, style_at_3)}
 
 # %%
+best_style = {w: POOLS[min(range(5), key=losses.__getitem__)] for w, losses in zip(WEIGHTS, style_at_3)}
 print("smallest style loss:", ", ".join(f"{pool} at content weight {w:,}" for w, pool in best_style.items()))
 
 # %% [markdown]
