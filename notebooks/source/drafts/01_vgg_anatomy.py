@@ -3,7 +3,7 @@
 #
 # *Question*: What does each layer of the network respond to?
 #
-# *Time*: 75 minutes to read and work; computing: 2 minutes on a slow processor (AVX2), 2 on one with bfloat16.
+# *Time*: 45 minutes to read and work; computing: 1 minute on a slow processor (AVX2), 1 on one with bfloat16.
 #
 # Style transfer compares pictures by the activations of VGG, a network for image classification from 2014. In this
 # lesson you take the network apart: its layers, their cost, the part of the picture that an activation depends on, and
@@ -272,8 +272,8 @@ claims.fc6_holds_most_parameters_and_convolutions_most_work(sixteen, nineteen)
 # `conv5_1` has 9 % of the parameters. And only the fully connected layers require pictures of 224 x 224 (report 003
 # writes that the input is fixed): convolutions take any size.
 #
-# **The compact network.** In this course runs a narrow VGG-19 that comes with the package, except at the profile `gpu`
-# in other lessons. It has the same layers, but fewer channels:
+# **The compact network.** This lesson uses a narrow VGG-19 that comes with the package. It has the same layers, but
+# fewer channels:
 
 # %%
 blocks = [f"relu{b}_1" for b in range(1, 6)]
@@ -349,6 +349,7 @@ for name, maps in smooth(square, ["relu2_2", "relu3_4", "relu4_4"]).items():
     influence[name] = gradient[0].abs().sum(0)  # (H, W)
 
 
+# %%
 def framed(picture, name):
     """A copy of a picture (1, 3, H, W) with a frame around the receptive field of its middle activation."""
     field, picture = activation.receptive_field(name), picture.clone()
@@ -466,9 +467,9 @@ best = {name: anatomy.top_channels(maps[name], 1)[0] for name in some}
 slide({f"{name}, channel {c}": anatomy.heatmap(maps[name][0, c], 300) for name, c in best.items()}, side=300)
 
 # %% [markdown]
-# The maps of blocks 1 and 2 look like drawings: edges in one direction, one color, light against dark. In block 3 the
-# maps have a quarter of the photo's resolution and respond to parts, such as the rim of the eyes. In block 5 a map has
-# few values, each for a large region. Some maps respond along the border only: the zeros of the padding are an edge.
+# The maps of `relu1_2`, `relu2_1` and `relu2_2` look like drawings: edges, most of them in one direction. The rims of
+# the eyes are clear. Each pooling halves the resolution. In `relu4_4` and `relu5_1` few activations are not zero, and
+# each of them stands for a large region of the photo.
 #
 # All other maps are in this browser. `map 1` is the channel that varies most. Find one that responds to the eyes, and
 # one that responds to the background.
@@ -578,7 +579,7 @@ claims.channel_a_prefers_vertical_stripes_and_b_no_direction(drawn)
 # several channels at once.
 
 # %%
-chosen = {"relu1_1": [9, 4], "relu2_1": [2, 3], "relu4_1": [7, 14, 17]}
+chosen = {"relu1_1": [9, 4], "relu2_1": [2, 3], "relu4_1": [7, 17]}
 both = {}
 for layer, channels in chosen.items():
     field = activation.receptive_field(layer).size
@@ -587,16 +588,17 @@ for layer, channels in chosen.items():
         label = f"{layer}, channel {channel}, patches of {field} x {field} pixels"
         middle = picture[None, :, 32:96, 32:96] if field < 24 else picture[None]  # so that fine patterns can be seen
         both[label] = activation.beside(middle, activation.mosaic(excited))
-slide(both, "", side=600)
+slide(both, side=540)
 
 # %% tags=["test"]
 claims.drawn_edges_have_the_direction_of_their_channel(activation.maximize(features, "relu1_1", [9, 1]))
 
 # %% [markdown]
-# Channels of `relu1_1` respond to an edge in one direction, or to a color. Channels of `relu2_1` respond to bars and
-# spots of a few pixels. In `relu4_1` the drawn pictures have rings, curved lines and arches with parts of their own;
-# the patches of 68 pixels have less in common for us. (Block 4 of the compact network is not VGG's, see section 2. That
-# deeper layers respond to larger and more complex patterns holds for VGG, too: see Zeiler and Fergus.)
+# Channel 9 of `relu1_1` responds to vertical edges, channel 4 to a color. Channels of `relu2_1` respond to bars and
+# spots of a few pixels. In `relu4_1` the drawn pictures show rings and arches, patterns that are made of several edges.
+# The patches of 68 pixels have less in common than those of the lower layers. (Block 4 of the compact network is not
+# VGG's, see section 2. Zeiler and Fergus show larger and more complex patterns in deeper layers for a network like
+# VGG.)
 #
 # **What the prior does.** Channel 7 of `relu4_1`, drawn with three weights of the total variation:
 
@@ -613,7 +615,7 @@ figures.bars(roughness, title="total variation of the drawn picture, by the weig
 claims.a_larger_prior_makes_a_smoother_picture(roughness)
 
 # %% [markdown]
-# Without a prior, colors are saturated and lines are one pixel wide; with a weight of 30, the rings are blurred dots.
+# Without a prior the lines are thin and sharp; with a weight of 30 the rings are blurred dots.
 # The prior adds our own assumption about pictures. How far the details come from the channel and how far from the
 # prior, the picture alone does not tell. Try `ascend` with `jitter=0`, too.
 #
