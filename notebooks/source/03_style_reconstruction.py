@@ -3,7 +3,7 @@
 #
 # *Question*: What is left of a painting when you forget where everything was?
 #
-# *Time*: 45 minutes to read and work; computing: 2 minutes on a slow processor (AVX2), 2 on one with bfloat16.
+# *Time*: 45 minutes to read and work; computing: 1.5 minutes on a slow processor (AVX2), 1.5 on one with bfloat16.
 #
 # Lesson 02 kept every activation of a layer and asked how much of the photo can be recovered. This lesson throws away
 # the positions and keeps one small matrix for each layer, the Gram matrix. You will reconstruct a painting from these

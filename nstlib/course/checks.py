@@ -225,7 +225,7 @@ class Check:
             answer: The student's answer.
             question: For a lesson without such a task: ``correct``, ``explain``, ``hint``.
         """
-        task = None if question else all_tasks().get(name)
+        task = all_tasks().get(name)
         if question:
             task = _choice_in_notebook(name, **question)
             self._hints[name] = task.hints
