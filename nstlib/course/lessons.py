@@ -44,9 +44,9 @@ PROFILES_BY_LESSON: dict[str, dict[Profile, LessonProfile]] = {
     "01_vgg_anatomy": _row(smoke=(96, 12, 2), cpu=(256, 32, 4), gpu=(384, 64, 4)),
     "02_content_reconstruction": _row(smoke=(64, 60), cpu=(256, 150), gpu=(384, 500)),
     "03_style_reconstruction": _row(smoke=(96, 40), cpu=(256, 150), gpu=(512, 500)),
-    "04_texture_synthesis": _row(smoke=(72, 40, 1), cpu=(256, 120, 3), gpu=(512, 500, 3)),
-    "05_gatys_transfer": _row(smoke=(72, 24), cpu=(192, 120), gpu=(512, 500)),
-    "06_gatys_experiments": _row(smoke=(72, 16), cpu=(128, 80), gpu=(512, 400)),
+    "04_texture_synthesis": _row(smoke=(72, 40, 1), cpu=(256, 120, 2), gpu=(512, 500, 3)),
+    "05_gatys_transfer": _row(smoke=(72, 24), cpu=(256, 100), gpu=(512, 500)),
+    "06_gatys_experiments": _row(smoke=(72, 16), cpu=(256, 80), gpu=(512, 400)),
     "10_training_a_style_network": _row(smoke=(96, 12, 8), cpu=(320, 220, 80), gpu=(384, 1000, 400)),
     "11_using_style_networks": _row(smoke=(80, 10), cpu=(256, 200), gpu=(512, 500)),
     "12_backprop_vs_feedforward": _row(smoke=(96, 24, 8), cpu=(400, 400, 200), gpu=(400, 400, 999)),
@@ -82,7 +82,7 @@ class Lesson:
 
 LESSONS: tuple[Lesson, ...] = (
     Lesson("00_start_here", "What is style transfer, and how does this course work?", 30),
-    Lesson("01_vgg_anatomy", "What does the network see that we borrow our eyes from?", 60),
+    Lesson("01_vgg_anatomy", "What does each layer of the network respond to?", 45),
     Lesson("02_content_reconstruction", "How much of a photo survives in each layer?", 45),
     Lesson("03_style_reconstruction", "What is left of a painting when you forget where everything was?", 45),
     Lesson("04_texture_synthesis", "Can numbers alone paint new brush strokes?", 50),
