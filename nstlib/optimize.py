@@ -325,16 +325,16 @@ class _LBFGS:
             self._tell_lbfgs(before)
 
     def _shorten_step(self, before: Tensor) -> None:
-        """Keep the pixels in [0, 1] and the step within its limit; give the first step its fixed length."""
-        step_size = (self.pixels.clamp_(0, 1) - before).abs().mean().item()
-        if self.fix_next_step and step_size > 0:
-            wanted = min(FIRST_STEP, self.step_limit)
-        elif step_size > self.step_limit:
-            wanted = self.step_limit
-        else:
-            wanted = step_size
-        if wanted != step_size:
-            self.pixels.sub_(before).mul_(wanted / step_size).add_(before).clamp_(0, 1)
+        """Keep the step within its limit and the pixels in [0, 1]; give the first step its fixed length.
+
+        The step is shortened before the clamp. A clamp of the whole step would turn it: of a step that leaves [0, 1]
+        at most pixels only the signs remain, and the loss can rise along them.
+        """
+        step_size = (self.pixels - before).abs().mean().item()
+        limit = min(FIRST_STEP, self.step_limit) if self.fix_next_step else self.step_limit
+        if step_size > limit or (self.fix_next_step and step_size > 0):
+            self.pixels.sub_(before).mul_(limit / step_size).add_(before)
+        self.pixels.clamp_(0, 1)
         self.fix_next_step = False
 
     def _tell_lbfgs(self, before: Tensor) -> None:

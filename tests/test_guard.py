@@ -17,6 +17,7 @@ import torch
 from nstlib import Objective, VGGFeatures, get_preset, resize, synthesize
 from nstlib.data import gallery
 from nstlib.initialization import make_init
+from nstlib.objective import Terms
 from nstlib.optimize import MAX_STEP
 
 SIDE, STEPS, HISTORY, SEEDS = 32, 40, 10, 100
@@ -101,3 +102,24 @@ def test_guard_limits_the_size_of_steps(objective, guard):
         assert max(step_sizes) <= 1.01 * MAX_STEP, step_sizes
     else:
         assert max(step_sizes) > 0.3, step_sizes
+
+
+class FarMinimum:
+    """Half the squared distance from a point far outside [0, 1], ten times as far in the first pixel."""
+
+    minimum = torch.tensor([1000.0, 100.0]).expand(1, 3, 1, 2) + 0.5
+
+    def terms(self, picture):
+        return Terms({"distance": (picture - self.minimum).square().sum((1, 2, 3)) / 2}, {}, picture.new_zeros(1))
+
+    def weighted_terms(self, terms):
+        return torch.stack([terms.content["distance"], terms.tv, terms.tv])
+
+
+def test_a_step_that_is_shortened_keeps_its_direction():
+    """A clamp before the shortening would move both pixels equally; textures of the real VGG-19 stalled by it."""
+    pictures = []
+    synthesize(FarMinimum(), torch.full((1, 3, 1, 2), 0.5), steps=3, callback=lambda r: pictures.append(r.image))
+    for before, after in pairwise(pictures):
+        first, second = (after - before)[0, 0, 0].tolist()
+        assert first == pytest.approx(10 * second, rel=0.02)

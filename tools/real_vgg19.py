@@ -393,9 +393,9 @@ def _style_figure(
     studio.numbers[row] = {**_settings(studio, row, STYLE), "style_loss": "relative", **numbers}
     steps = studio.evaluations(row)
     caption = (
-        f"Real VGG-19 above, compact VGG-19 below. From white noise, {steps} steps of L-BFGS, {method},\nno smoothness "
-        f"prior, average pooling, {studio.size} x {studio.size} pixels, float32. Titles: distance of the Gram "
-        f"matrices\nfrom the style's in the real network, mean of {_first_to_last(judged)} (noise: "
+        f"Real VGG-19 above, compact VGG-19 below. From white noise, {steps} steps of L-BFGS,\n{method}, no smoothness "
+        f"prior, average pooling, {studio.size} x {studio.size} pixels, float32.\nTitles: distance of the Gram "
+        f"matrices from the style's in the real network,\nmean of {_first_to_last(judged)} (noise: "
         f"{numbers['distance_of_noise']['mean']:.3g} %)."
     )
     return sheet(comparison(studio, ("the style", style), cells), caption)
