@@ -196,7 +196,7 @@ PRESETS: dict[str, Preset] = {
             preprocessing="caffe255",
             pooling="avg",
             init="noise",
-            notes="alpha/beta = 1e-3 as in figure 3; their weights are scaled to mean activation 1. Where the two "
+            notes="alpha/beta = 1e-3 as in figure 3, B; their weights are scaled to mean activation 1. Where the two "
             "pictures differ in size, each Gram matrix is divided by its own M.",
         ),
         Preset(

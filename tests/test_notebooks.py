@@ -16,12 +16,22 @@ import pytest
 from nbformat import NotebookNode
 from PIL import Image
 
+from nstlib.course.lessons import LESSONS
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 import build_notebooks as builder  # noqa: E402
 import stamp_address  # noqa: E402
-from lessons import Lesson, SourceError, find_lessons, header, make_copy, split_exercise  # noqa: E402
+from lessons import (  # noqa: E402
+    Lesson,
+    SourceError,
+    find_lessons,
+    header,
+    make_copy,
+    split_exercise,
+    work_minutes,
+)
 from setup_cell import NO_LINKS, UNSTAMPED, links, links_cell, read_address, setup_cell  # noqa: E402
 
 ADDRESS = "https://github.com/someone/a-course"
@@ -148,6 +158,16 @@ def tagged(notebook: NotebookNode, tag: str) -> NotebookNode:
 def test_notebooks_agree_with_their_sources():
     problems = builder.check(ROOT / "notebooks", read_address())
     assert not problems, "\n".join(problems[:20])
+
+
+def test_stated_times_are_those_counted():
+    """The minutes to read and work, in the first cell and in the list of lessons."""
+    stated = {lesson.name: lesson.minutes for lesson in LESSONS}
+    for lesson in find_lessons(ROOT / "notebooks"):
+        time = header(lesson)["time"]
+        if time.endswith("to read and work"):
+            assert time == f"{work_minutes(lesson)} minutes to read and work", lesson.name
+            assert stated[lesson.name] == work_minutes(lesson)
 
 
 def test_address_is_the_same_everywhere(capsys: pytest.CaptureFixture):
@@ -370,6 +390,19 @@ def test_a_wrong_answer_fails_the_build_and_keeps_the_old_notebook(folder: Path,
     assert builder.main(["--folder", str(folder)]) == 1
     assert "the checks have not all passed" in capsys.readouterr().err
     assert lesson.notebook("solved").read_bytes() == before
+
+
+def test_pictures_of_a_slider_are_made_smaller_too():
+    buffer = io.BytesIO()
+    Image.effect_noise((64, 48), 80).convert("RGB").save(buffer, "JPEG", quality=95)
+    before = f"<img src='data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}' width='64'>"
+    output = nbformat.v4.new_output("display_data", {"text/html": before})
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("slider", outputs=[output])])
+    after = builder.with_smaller_pictures(notebook, 0.5, 40).cells[0].outputs[0].data["text/html"]
+    found = builder.EMBEDDED_JPEG.search(after)
+    assert found is not None and len(after) < 0.6 * len(before)
+    assert Image.open(io.BytesIO(base64.b64decode(found[2]))).size == (64, 48)
+    assert after.endswith("' width='64'>")
 
 
 @pytest.mark.slow

@@ -67,8 +67,11 @@ MAX_BYTES = 1_500_000
 """GitHub does not display a larger notebook, and Colab loads it slowly."""
 
 JPEG_QUALITY = 85
-SMALLER = ((1.0, 66), (0.75, 72), (0.75, 60), (0.6, 60))
+SMALLER = ((1.0, 75), (1.0, 66), (0.75, 72), (0.75, 60), (0.6, 60))
 """What is tried in turn with the pictures of a notebook that is too large: scale of their sides, quality."""
+
+EMBEDDED_JPEG = re.compile(r"(data:image/jpeg;base64,)([A-Za-z0-9+/=]+)")
+"""A picture within HTML, such as one of a slider."""
 
 LIVE = "(live: run this cell to use it)"
 """Replaces a widget in a stored notebook, below its still picture, because a widget works only with its kernel."""
@@ -163,13 +166,20 @@ def _as_jpeg(png: str) -> str:
 
 
 def with_smaller_pictures(notebook: NotebookNode, scale: float, quality: int) -> NotebookNode:
-    """Return a copy of a notebook whose JPEG outputs have fewer bytes; they are as wide on the page as before."""
+    """Return a copy of a notebook whose JPEG pictures have fewer bytes; they are as wide on the page as before.
+
+    Pictures within HTML, which have one pixel per pixel of the page, keep their size.
+    """
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "image/jpeg" in data and "width" in output.metadata.get("image/jpeg", {}):
                 data["image/jpeg"] = _smaller(data["image/jpeg"], scale, quality)
+            if "text/html" in data:
+                data["text/html"] = EMBEDDED_JPEG.sub(
+                    lambda found: found[1] + _smaller(found[2], 1.0, quality), data["text/html"]
+                )
     return notebook
 
 

@@ -6,6 +6,7 @@ build_notebooks.py describes the format of a source. Nothing is executed here.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,12 @@ BUILDER_VERSION = "4"
 KINDS = ("student", "solved")
 PLACEHOLDER = "...  # your code here"
 LAST_CELL = {"student": "course.check.summary()", "solved": "course.check.require_all()"}
+
+WORDS_PER_MINUTE, CODE_LINES_PER_MINUTE = 200, 15
+"""How fast a student reads."""
+
+MINUTES_PER_SOLUTION_LINE, MINUTES_PER_QUESTION = 0.3, 1.0
+"""How long a student works: three minutes for an exercise of ten lines."""
 
 LONGEST_COMMON_LINE = 12
 """Lines of a solution up to this length may occur elsewhere by coincidence; they do not count as secret."""
@@ -77,6 +84,27 @@ def header(lesson: Lesson) -> dict[str, str]:
         found[key.lower()] = line[1].strip()
     found["time"] = re.split("[.;,]", found["time"])[0]  # the table has no room for the remarks that may follow
     return found
+
+
+def work_minutes(lesson: Lesson) -> int:
+    """Return the minutes that a student needs to read and work through a lesson, rounded up to a multiple of five."""
+    words = given = written = questions = 0
+    for cell in lesson.cells():
+        tags = cell.metadata.get("tags", [])
+        if {"test", "solution-only"} & {*tags}:
+            continue
+        lines = [line for line in cell.source.splitlines() if line.strip() and not line.strip().startswith("#")]
+        if cell.cell_type == "markdown":
+            words += len(re.findall(r"[\w']+", re.sub(r"\]\([^)]*\)|\$[^$]*\$", "", cell.source)))
+        elif "exercise" not in tags:
+            given += len(lines)
+        elif len(lines) <= 2:
+            questions += 1
+        else:
+            written += len(lines)
+    minutes = words / WORDS_PER_MINUTE + given / CODE_LINES_PER_MINUTE
+    minutes += written * MINUTES_PER_SOLUTION_LINE + questions * MINUTES_PER_QUESTION
+    return 5 * math.ceil(minutes / 5)
 
 
 def split_exercise(code: str, where: str = "the cell") -> tuple[str, str, list[str]]:

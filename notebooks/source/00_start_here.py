@@ -3,7 +3,7 @@
 #
 # *Question*: What is style transfer, and how does this course work?
 #
-# *Time*: 30 minutes to read and work; computing: 3 minutes on a slow processor (AVX2), 2 on one with bfloat16.
+# *Time*: 35 minutes to read and work; computing: 3 minutes on a slow processor (AVX2), 2 on one with bfloat16.
 #
 # Style transfer takes two images, a photo and a painting, and computes a third: the scene of the photo in the manner of
 # the painting. In this lesson you compute such an image, watch the optimization, and write two of its parts.

@@ -3,7 +3,7 @@
 #
 # *Question*: What does each layer of the network respond to?
 #
-# *Time*: 45 minutes to read and work; computing: 1 minute on a slow processor (AVX2), 1 on one with bfloat16.
+# *Time*: 55 minutes to read and work; computing: 1 minute on a slow processor (AVX2), 1 on one with bfloat16.
 #
 # Style transfer compares pictures by the activations of VGG, a network for image classification from 2014. In this
 # lesson you take the network apart: its layers, their cost, the part of the picture that an activation depends on, and
@@ -801,7 +801,7 @@ claims.pool4_is_not_more_tolerant_than_pool3(shifted)
 #
 # Gatys replaced max pooling by average pooling for smoother results; lesson 06 compares both.
 #
-# ## 9 · What the network says about a photo
+# ## 9 · The network as a classifier
 #
 # VGG was trained to name what is in a picture. The compact network knows 202 classes and takes pictures of 64 x 64
 # pixels; VGG-19 knows a thousand, at 224 x 224. Among the 202 are three kinds of cat and an espresso. There is no

@@ -3,7 +3,7 @@
 #
 # *Question*: What is left of a painting when you forget where everything was?
 #
-# *Time*: 45 minutes to read and work; computing: 1.5 minutes on a slow processor (AVX2), 1.5 on one with bfloat16.
+# *Time*: 55 minutes to read and work; computing: 1.5 minutes on a slow processor (AVX2), 1.5 on one with bfloat16.
 #
 # Lesson 02 kept every activation of a layer and asked how much of the photo can be recovered. This lesson throws away
 # the positions and keeps one small matrix for each layer, the Gram matrix. You will reconstruct a painting from these
@@ -307,8 +307,11 @@ check.choice("first set with columns of light", guess_set)
 # grain.)
 
 # %% [markdown] tags=["solution-only"]
-# Our compact network reproduces the real one up to `conv3_4`; its deeper layers, used in (d) and (e), are its own.
-# They never saw the real VGG-19 and were trained on 202 classes of small pictures.
+# ![Growing sets of layers, with the real and with the compact VGG-19](../../docs/images/real_vgg19/C1_style_sets.jpg)
+#
+# This figure was made with layers of the real VGG-19, above the compact network's, without a smoothing prior. The
+# compact network imitates the real one up to `conv3_4`; its deeper layers, used in (d) and (e), are its own. They never
+# saw the real VGG-19 and were trained on 202 classes of small pictures.
 
 # %% [markdown]
 # **Where is the arrangement?** Measure it: take two points that are a given number of pixels apart, across or down.
@@ -461,7 +464,15 @@ claims.pool5_leaves_the_start_visible(fit, cat, from_cat, single["pool5"])
 # At `pool5` both results match the painting about equally well. So this Gram matrix alone determines little of the
 # pixels; what it does not determine **stays as it was at the start**. What you see in a reconstruction from a deep
 # layer therefore also depends on the start. To determine the pixels, the style loss needs the shallow layers as well.
+
+# %% [markdown] tags=["solution-only"]
+# ![Single pooling layers, with the real and with the compact VGG-19](../../docs/images/real_vgg19/C2_style_single.jpg)
 #
+# This figure was made with poolings of the real VGG-19, above those of the compact network. In both, `pool1` gives
+# colors in small spots, and `pool2` and `pool3` give strokes, with foreign colors at `pool3`. So the foreign colors at
+# `pool3` are no fault of the compact network. The figure ends at `pool3`, like the weights that we had.
+
+# %% [markdown]
 # ## 6 · Positive, but not definite
 #
 # Report 003 says that a Gram matrix "must be positive definite to exist", and refers to Mercer's theorem. A symmetric

@@ -254,7 +254,7 @@ class Upload(ShownWidget):
         self.preview.show(*self._preview())
 
 
-def upload_photo(default: str | Tensor = "chelsea", size: int = 512) -> Upload:
+def upload_photo(default: str | Tensor = "chelsea", size: int = 512, what: str = "photo") -> Upload:
     """Return a widget to choose a photo; ``.image(256)`` is the photo at a long side of 256 pixels.
 
     The photo stays on the machine that runs the notebook.
@@ -262,8 +262,9 @@ def upload_photo(default: str | Tensor = "chelsea", size: int = 512) -> Upload:
     Args:
         default: Photo until one is chosen: a name of the gallery or a picture (1, 3, H, W).
         size: Largest long side in pixels; larger photos are reduced.
+        what: What is chosen, such as "style picture".
     """
-    return Upload(default, size)
+    return Upload(default, size, what)
 
 
 # --- settings of a transfer ----------------------------------------------------------------------------

@@ -516,6 +516,7 @@ CONTRADICTIONS: dict[str, tuple[Any, ...]] = {
     ),
     "lbfgs_ends_lowest": ({"L-BFGS": 9.0, "Adam, 1": 8.0, "sign, 1": 10.0},),
     "the_rate_decides_as_much_as_the_optimizer": ({"L-BFGS": 1.0, "Adam, 1": 8.0, "Adam, 2": 9.0},),
+    "the_middle_rate_is_best": ({"Adam, 1": 1.0, "Adam, 2": 2.0, "Adam, 3": 3.0}, "cpu"),
     "one_step_makes_twenty_evaluations": (1,),
     "more_evaluations_lower_the_loss_of_the_tutorial": ([1.0, 2.0],),
     "the_tutorial_matches_early_layers_only": (

@@ -121,6 +121,15 @@ def the_rate_decides_as_much_as_the_optimizer(ends: Mapping[str, float]) -> None
     assert max(adam) / min(adam) > min(adam) / ends["L-BFGS"], ends
 
 
+def the_middle_rate_is_best(ends: Mapping[str, float], scale: str) -> None:
+    """Of the three rates of Adam and of sign descent, in rising order, the second has the smallest loss."""
+    if scale == "smoke":
+        return  # few evaluations favor large rates
+    for kind in ("Adam", "sign"):
+        values = [value for name, value in ends.items() if name.startswith(kind)]
+        assert values[1] == min(values), ends
+
+
 def one_step_makes_twenty_evaluations(calls: int) -> None:
     """One call of ``step`` with PyTorch's defaults evaluates up to twenty times."""
     assert calls == 20, calls
