@@ -506,10 +506,10 @@ claims.the_layout_returns_when_numbers_outnumber_pixels(correlations, correlatio
 
 # %% [markdown]
 # For the large texture the correlation is near 0. It rises as soon as the matrices have more numbers than the picture
-# has pixel values: about 0.3 with two numbers for each value, nearly 0.6 with eight. With two layers at 32 pixels,
-# which have fewer numbers than the picture, it is near 0.1. So part of the arrangement returns (at 32 pixels the dark
-# sky, the bright moon and the lamps are near their places), but not the picture: the optimization from noise does not
-# find the source, although the source has the loss 0.
+# has pixel values, and reaches about a half with eight numbers for each value. With two layers at 32 pixels, which have
+# fewer numbers than the picture, it is near 0.1. So part of the arrangement returns (at 32 pixels the dark sky, the
+# bright moon and the lamps are near their places), but not the picture: the optimization from noise does not find the
+# source, although the source has the loss 0.
 #
 # For the full VGG-19 at 256 pixels there are about two numbers for each pixel value. Our measurement is of another
 # network and of smaller pictures, where receptive fields cover more of the picture, so it does not tell what VGG-19

@@ -560,7 +560,7 @@ sweep = {
 }
 gap = torch.ones(1, 3, cat.shape[2], 4)
 pairs = {r: torch.cat([sweep["content", r], gap, sweep["noise", r]], dim=3) for r in RATIOS}
-slide(pairs, "content : style, left from the photo, right from noise", side=520)
+slide(pairs, "content : style, left from the photo, right from noise")
 
 # %%
 cat_losses = meter(cat, wood)
@@ -837,7 +837,7 @@ Table(["report 000", "in VGG's names", "receptive field", "Gatys'", "receptive f
 
 # %%
 night = gallery.style("nocturne", profile.size)
-slide({"the painting": night, "the photo": cat}, "what we start from", side=384)
+slide({"the painting": night, "the photo": cat}, "what we start from", side=256)
 
 # %% tags=["exercise"]
 # SOLUTION
@@ -1005,7 +1005,7 @@ live
 # epoch accurately until the results are available"; so look while it runs, and stop.
 
 # %%
-slide({f"{step} evaluations": moments[step] for step in (3, 12, profile.steps)}, "from noise", side=288)
+slide({f"{step} evaluations": moments[step] for step in (12, 25, profile.steps)}, "from noise", side=288)
 
 # %% [markdown]
 # ## 12 · What the reports say, and what we found

@@ -81,7 +81,7 @@ def the_layout_returns_when_numbers_outnumber_pixels(
     The keys are (width in pixels, number of layers); ``large`` is the correlation of the large texture.
     """
     most = correlations[32, 5]
-    assert most > (0.2 if profile == SMOKE else 0.3), correlations
+    assert most > (0.2 if profile == SMOKE else 0.4), correlations
     assert most > correlations[32, 2] + (0.05 if profile == SMOKE else 0.2), correlations
     if profile != SMOKE:
         assert most > large + 0.2, (correlations, large)
