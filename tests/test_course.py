@@ -86,7 +86,7 @@ WRONG_GRAMS = [
     (lambda x: gram_matrix(x, "none") / x.shape[1] ** 2, "mean over the matrix"),
     (lambda x: gram_matrix(x, "none") / x.shape[2], "by H only"),
     (lambda x: gram_matrix(x) / x.shape[0], "N*H*W"),
-    (lambda x: gram_matrix(x) * 0.123, "0.123 times"),
+    (lambda x: gram_matrix(x) * 0.123, "too small"),
     (lambda x: rows(x).mT @ rows(x), "positions with positions"),
     (gram_of_whole_batch, "mixes the pictures of the batch"),
     (lambda x: gram_matrix(x).mean(0), "added up"),
@@ -159,7 +159,32 @@ WRONG_VARIATIONS = [
 ]
 
 
+def pieces(x, down, right):
+    """Return the rows and columns that have a partner, and their partners."""
+    high, wide = x.shape[2:]
+    return x[:, :, : high - down, : wide - right], x[:, :, down:, right:]
+
+
+def shifted_with_negative_slices(x, down, right):
+    here, there = x[:, :, :-down, :-right].flatten(2), x[:, :, down:, right:].flatten(2)
+    return here @ there.mT / here.shape[2]
+
+
+RIGHT_SHIFTS = [
+    lambda x, down, right: (
+        torch.einsum("nihw,njhw->nij", *pieces(x, down, right)) / pieces(x, down, right)[0][0, 0].numel()
+    ),
+    lambda x, down, right: (pieces(x, down, right)[0][:, :, None] * pieces(x, down, right)[1][:, None]).mean((3, 4)),
+    lambda x, down, right: torch.stack(
+        [a.flatten(1) @ b.flatten(1).T / a[0].numel() for a, b in zip(*pieces(x, down, right))]
+    ),
+]
+
 WRONG_SHIFTS = [
+    (shifted_with_negative_slices, "arguments 0, 0"),
+    (lambda x, down, right: exercises.shifted_gram(x, down, right) / x.shape[1], "too small"),
+    (lambda x, down, right: -exercises.shifted_gram(x, down, right), "sign"),
+    (lambda x, down, right: exercises.shifted_gram(x, down, right).detach(), "no gradient"),
     (lambda x, down, right: gram_matrix(x), "nothing is shifted"),
     (lambda x, down, right: exercises.shifted_gram(x, right, down), "swapped"),
     (lambda x, down, right: exercises.shifted_gram(x, down, right).mT, "i and j are swapped"),
@@ -193,6 +218,12 @@ def test_right_gram_matrices(check, f):
 @pytest.mark.parametrize(("f", "words"), WRONG_SHIFTS)
 def test_each_wrong_shifted_gram_is_diagnosed(check, f, words):
     assert_wrong(check.shifted_gram(f), words)
+
+
+@pytest.mark.parametrize("f", RIGHT_SHIFTS)
+def test_each_right_shifted_gram_is_accepted(check, f):
+    verdict = check.shifted_gram(f)
+    assert verdict.ok, verdict.message
 
 
 def test_right_shifted_gram_matrices(check):

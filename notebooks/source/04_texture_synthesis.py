@@ -387,6 +387,7 @@ def distance(picture, source, side):
     return measure(solved.random_patches(picture, side, count=48), source).mean().item()
 
 
+# %%
 left, right = painting[..., : wide // 2], painting[..., wide // 2 :]
 sides = [5, 9, 15, 21]
 levels = {

@@ -372,6 +372,7 @@ rounds = 40 if profile.size > 100 else 20
 exact64 = VGGFeatures(pooling="avg", precision="float32", device=pick_device()).double()
 
 
+# %%
 def both_runs(extractor, dtype, total_loss, loop):
     """Return the losses of a loop and of the library, and the first evaluation with a pixel at 0 or 1."""
     content, style = (p.to(extractor.device, dtype) for p in (resize(photo, small), resize(painting, small)))
@@ -466,6 +467,7 @@ def forces(picture):
     return (content * free).cpu(), (style * free).cpu()
 
 
+# %%
 found = {step: forces(picture) for step, picture in moments.items()}
 lengths = {
     "content": {step: c.norm().item() for step, (c, _) in found.items()},

@@ -631,6 +631,7 @@ def jump(losses):
     return most, when
 
 
+# %%
 early = {name: [jump(losses[:EARLY])[0] for losses in group] for name, group in runs.items()}
 later = {name: [jump(losses[EARLY:])[0] for losses in group] for name, group in runs.items()}
 
@@ -640,6 +641,7 @@ def count(jumps):
     return f"{sum(j > 10 for j in jumps)} of {len(jumps)}, up to {max(jumps):,.2g} times"
 
 
+# %%
 rows = []
 for name, group in runs.items():
     last = sorted(losses[-1] for losses in group)[len(group) // 2]
@@ -730,6 +732,8 @@ for name in list(networks)[1:]:
     by_pooling[name] = [[e[0] for e in tutorial_loop(objectives[name], s, evaluations)] for s in starts[-2:]]
 safe = {name: [r.total for r in synthesize(objectives[name], starts[-1], steps=evaluations, history=100).records]
         for name in networks}  # fmt: skip
+
+# %%
 figure, axes = panels(3, sharey=True)
 for ax, (name, group) in zip(axes, by_pooling.items()):
     for i, losses in enumerate(group):
@@ -822,6 +826,7 @@ def time_axis(records):
     return [record.seconds for record in records], [record.total for record in records]
 
 
+# %%
 figure, (left, right) = panels(2)
 shown = {"the painting": model, "at once": direct.image, "coarse to fine": coarse.image}
 for color, (name, picture) in zip((figures.INK, *figures.COLOURS), shown.items()):
@@ -997,6 +1002,7 @@ def kept_for_the_gradient(high, wide):
     return sum(blocks.values()) / 1e6
 
 
+# %%
 tiled = TiledObjective(preset, networks["average"], None, painting_d, tile=256)
 tile_side, whole_side = 256 + 2 * tiled.margin, 3 * profile.size
 memory = {
@@ -1063,6 +1069,8 @@ settings = {
     "painting at half the size": {"style_size": profile.size // 2},
     "start from noise": {"init": "noise"},
 }
+
+# %%
 results = {"start shaken by 1/255": shaken, **{name: paint(**how) for name, how in settings.items()}}
 waves = gallery.style("waves", profile.size)
 results["another painting"] = transfer(photo, waves, features=features, steps=STEPS).image

@@ -295,7 +295,8 @@ def _other_value_fault(attempt: _Attempt) -> str | None:
         for wrong in attempt.exercise.wrong_factors(*attempt.arguments):
             if abs(ratio / wrong.factor - 1) < 1e-3:
                 return wrong.sentence
-        return f"every value is {ratio:.4g} times what it should be; check the divisor."
+        fault = "has the wrong sign" if ratio < 0 else "is too large" if ratio > 1 else "is too small"
+        return f"every value {fault}, all by the same factor; check the sign and the divisor."
     if _mixes_batch(attempt):
         return "it mixes the pictures of a batch: the first has another value when it is alone; keep dimension 0 apart."
     worst = (result - expected).abs().max().item()

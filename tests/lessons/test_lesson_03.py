@@ -321,8 +321,8 @@ WRONG_MMDS: dict[str, tuple[Function, str]] = {
         "wrong axis",
     ),
     "channels as points": (lambda f, t, p: _mmd_einsum(f.flatten(2).mT, f.flatten(2).mT * 1.1, p), "values"),
-    "negative": (lambda f, t, p: -_mmd_einsum(f, t, p), "-1 times"),
-    "half": (lambda f, t, p: _mmd_einsum(f, t, p) / 2, "0.5 times"),
+    "negative": (lambda f, t, p: -_mmd_einsum(f, t, p), "sign"),
+    "half": (lambda f, t, p: _mmd_einsum(f, t, p) / 2, "too small"),
     "batch mixed": (lambda f, t, p: _mmd_einsum(f, t, p).mean(), "mixes the pictures"),
     "detached": (lambda f, t, p: _mmd_einsum(f.detach(), t, p), "no gradient"),
     "own pairs detached": (
