@@ -154,6 +154,8 @@ WRONG_VARIATIONS = [
     (lambda x: sum((x - x.roll(1, d)).square().flatten(1).mean(1) for d in (2, 3)), "wraps around"),
     (lambda x: total_variation(x).mean(), "mixes the pictures"),
     (lambda x: total_variation(x) / 2, "half"),
+    (lambda x: total_variation(x, 2, "sum") / x[0].numel(), "fewer pairs"),
+    (lambda x: total_variation(x) + (x[:, 1:] - x[:, :-1]).square().mean((1, 2, 3)), "channels"),
     (lambda x: total_variation(x).sqrt(), "root"),
     (lambda x: sum((x[:, :, 1:] - x[:, :, :-1]).flatten(1).mean(1) for _ in "ab"), "differ"),
 ]

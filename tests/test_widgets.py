@@ -434,7 +434,7 @@ def test_every_live_picture_has_a_text_alternative(photo, painting, options):
         assert shown_jpeg(picture.widget.value) == picture.value
         assert picture.alt
     assert "alt='picture 1 of 1: it&#x27;s &lt;a&gt;'" in slider.view.widget.value
-    assert "loss, weighted over step, of total and style and content" in live.plot.alt
+    assert "loss, weighted over evaluation, of total and style and content" in live.plot.alt
 
 
 def test_figures_have_a_text_alternative(photo, painting, options):
@@ -446,7 +446,7 @@ def test_figures_have_a_text_alternative(photo, painting, options):
     for made, alt in (
         (figures.show({"before": photo, "after": painting}, caption="c"), "2 pictures: before, after. c"),
         (figures.bars({"a": 1.0, "b": 2.5}, "s", title="time"), "time: a 1 s, b 2.5 s"),
-        (figures.curve({"x": records}, "two runs"), "plot: two runs, loss, weighted over step, of x"),
+        (figures.curve({"x": records}, "two runs"), "plot: two runs, loss, weighted over evaluation, of x"),
         (figure, "picture: a photo; plot"),
         (figures.new_figure(2, 2), "a figure without titles"),
     ):

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 
 from nstlib import VGGFeatures, content_loss, reconstruct, total_variation
-from nstlib.course import anatomy, check, curve, diagrams, exercises, figures, profile_for, show
+from nstlib.course import anatomy, check, curve, diagrams, figures, profile_for, show
 from nstlib.course.interactive import slide, wipe
 from nstlib.course.tasks import lesson_02 as solved
 from nstlib.data import gallery
@@ -58,6 +58,8 @@ print(
 )
 
 # %% [markdown]
+# A black picture has a loss of about 1: its activations are not zero, but they have little to do with the photo's.
+#
 # What is missing is the loop that changes the pixels. Only the *activations* of the photo enter the loss; its pixels are
 # used once, to compute the target.
 
@@ -82,8 +84,8 @@ guess_first = "b"
 #
 # - Compute the target once, before the loop. It is a constant: record no gradient for it.
 # - Start from uniform noise in [0, 1] of the photo's shape. These pixels are the parameters of `torch.optim.Adam`.
-# - Each of the `steps` steps computes the loss of the present picture and its gradient, makes one step of Adam, and then
-#   clamps the pixels to [0, 1]. The clamp must not be part of the graph: use `torch.no_grad()`.
+# - Each of the `steps` steps computes the relative content loss of the present picture (nothing else) and its gradient,
+#   makes one step of Adam, and then clamps the pixels to [0, 1]. The clamp must not be part of the graph: use `torch.no_grad()`.
 # - Return the picture without a gradient.
 #
 # `features` is an argument: the check passes a small network of its own, and watches what you do with it.
@@ -123,7 +125,8 @@ moments = {}
 for steps in (10, 30, 100):
     torch.manual_seed(0)
     moments[f"step {steps}"] = run_loop(photo.to(device), "conv3_1", features, steps, rate=0.05).cpu()
-slide(moments, "your loop:", side=288)
+whose = "your loop" if loop.ok else "our loop"
+slide(moments, whose, side=288)
 
 # %%
 check.choice("first reconstruction", guess_first)
@@ -147,12 +150,13 @@ def psnr(a, b):
 
 
 noise = torch.randn(photo.shape, generator=torch.Generator().manual_seed(1))
-noisy = [(photo + amount * noise).clamp(0, 1) for amount in (0.01, 0.03, 0.1, 0.4)]
-slide({f"{psnr(picture, photo):.0f} dB": picture for picture in noisy[1:]}, "photo with noise:", side=256)
+noisy = {amount: (photo + amount * noise).clamp(0, 1) for amount in (0.01, 0.03, 0.1, 0.4)}
+slide({f"{psnr(noisy[a], photo):.0f} dB": noisy[a] for a in (0.03, 0.1, 0.4)}, "photo with noise", side=256)
 
 # %% [markdown]
 # **Adam or L-BFGS?** The library's `reconstruct` does what your loop does, with the optimizer L-BFGS by default (lesson
-# 06 compares optimizers). Both get 100 evaluations of the loss, from the same kind of noise:
+# 05 compares optimizers). `content_weight=1` and `tv_weight=0` make its loss the relative content loss alone. A step of
+# either optimizer is one evaluation of the loss and its gradient here, and both make 100, from the same kind of noise:
 
 # %%
 by_library = reconstruct(photo, "conv3_1", features=features, steps=100, content_weight=1, tv_weight=0)
@@ -164,12 +168,12 @@ def layer_loss(picture, layer):
     return content_loss(maps[:1], maps[1:], "relative").item()
 
 
-own = {"Adam, your loop": moments["step 100"], "L-BFGS, the library": by_library.image}
-rows = [[name, f"{layer_loss(p, 'conv3_1'):.1e}", f"{psnr(p, photo):.1f} dB"] for name, p in own.items()]
+optimized = {f"Adam, {whose}": moments["step 100"], "L-BFGS, the library": by_library.image}
+rows = [[name, f"{layer_loss(p, 'conv3_1'):.1e}", f"{psnr(p, photo):.1f} dB"] for name, p in optimized.items()]
 anatomy.Table(["optimizer, 100 evaluations", "content loss", "PSNR"], rows)
 
 # %% tags=["test"]
-claims.lbfgs_lowers_the_loss_further_than_adam(*(layer_loss(p, "conv3_1") for p in own.values()))
+claims.lbfgs_lowers_the_loss_further_than_adam(*(layer_loss(p, "conv3_1") for p in optimized.values()))
 claims.a_hundred_steps_leave_grain(psnr(moments["step 100"], photo))
 
 # %% [markdown]
@@ -202,7 +206,7 @@ bare = {name: rebuild(name) for name in layers}
 
 # %%
 from_layers = {f"{name}, {psnr(bare[name].image, photo):.1f} dB": bare[name].image for name in layers}
-slide({"photo": photo} | from_layers, "reconstructed from:", side=288)
+slide({"photo": photo} | from_layers, "reconstructed from", side=288)
 
 # %%
 check.choice("what comes back from conv4_1", guess_conv4)
@@ -215,10 +219,11 @@ claims.quality_falls_from_the_first_layer_to_the_last({name: psnr(bare[name].ima
 # `conv4_1` the suit, the badge and the flag are in their places, but the face is not hers. From `conv5_1` colors and
 # textures are not the photo's at all; the outlines of head, badge and helmet can be recognized.
 #
-# Report 003 writes that "reconstruction from lower layers is almost perfect". Why the grain, then? Look at the losses:
+# Report 003 writes that "reconstruction from lower layers is almost perfect". Why the grain, then? Sections 3 to 5 look
+# for the reason. First, the losses:
 
 # %%
-curve({name: run.records for name, run in bare.items()}, "every run lowers its loss; the deep layers are slower")
+curve({name: run.records for name, run in bare.items()}, "every run lowers its loss")
 
 # %% [markdown]
 # ## 3 · Is it the layer or the optimizer?
@@ -230,7 +235,7 @@ curve({name: run.records for name, run in bare.items()}, "every run lowers its l
 # %%
 padded = F.pad(photo, (2, 2, 2, 2), mode="replicate")
 compared = {
-    "noise": noisy[2],
+    "noise": noisy[0.1],
     "blur": F.avg_pool2d(padded, 5, stride=1),
     "reconstruction": bare["conv5_1"].image,
 }
@@ -247,7 +252,7 @@ guess_nearest = "reconstruction"
 
 # %%
 in_conv5 = {name: layer_loss(p, "conv5_1") for name, p in compared.items()}
-in_conv5["noise of 40 dB"] = layer_loss(noisy[0], "conv5_1")
+in_conv5["noise of 40 dB"] = layer_loss(noisy[0.01], "conv5_1")
 figures.bars(in_conv5, title="content loss in conv5_1")
 
 # %%
@@ -258,14 +263,15 @@ claims.the_reconstruction_is_nearer_than_noise_and_blur(in_conv5, scale)
 claims.a_picture_with_a_smaller_loss_exists(in_conv5, scale)
 
 # %% [markdown]
-# The reconstruction, which shares little with the photo, is many times nearer to it in `conv5_1` than a noisy or a
-# blurred photo. So *the layer* is one cause: it hardly responds to differences that we find large.
+# That the reconstruction is near the photo in `conv5_1` is no surprise: it was optimized for that. The surprise is that a
+# picture which shares so little with the photo is many times nearer to it there than a noisy or a blurred photo. So *the
+# layer* is one cause: it hardly responds to differences that we find large.
 #
 # But the last bar shows that *the optimizer* is another: the photo with almost invisible noise (40 dB) has a smaller
 # loss than our reconstruction. There are better pictures, and the run did not reach them. What do more steps achieve?
 #
-# **Predict.** We continue the run of `conv5_1` with twice as many further steps. By which factor will the content loss
-# fall? And by how many decibels will the PSNR rise?
+# **Predict.** We continue the run of `conv5_1`, which has made 150 steps, for 300 more (in the profile `cpu`). By which
+# factor will the content loss fall? And by how many decibels will the PSNR rise?
 
 # %% tags=["exercise"]
 # SOLUTION
@@ -301,23 +307,29 @@ claims.more_steps_still_lower_the_loss_of_deep_layers(falls)
 claims.more_steps_help_conv4_more_than_conv5(rises, scale)
 
 # %% [markdown]
-# In both layers the loss still falls to less than half. So the runs of section 2 **had not converged**, and a part of
-# what we saw there is due to the optimizer. The pictures differ in what this means:
+# In both layers the loss still falls, to less than half in `conv5_1` and further in `conv4_1`. So the runs of section 2
+# **had not converged**, and a part of what we saw there is due to the optimizer. The pictures differ in what this means:
 #
 # - In `conv4_1` the picture becomes better, too: the PSNR rises by about two decibels (profile `cpu`), and details
 #   become clearer.
-# - In `conv5_1` the PSNR rises by less than one decibel. The picture hardly comes nearer to the photo while the loss
-#   falls. There the layer is the main cause: pictures that differ widely from the photo have nearly its activations.
+# - In `conv5_1` the PSNR rises by less than one decibel. The loss falls while the picture hardly comes nearer to the
+#   photo, so the loss depends little on what is still wrong. That speaks for the layer as the main cause. It is no proof:
+#   even now the loss is larger than that of the photo with weak noise, and a much longer run might find a better picture.
 #
 # A small loss alone therefore does not say that a reconstruction is good, and a bad picture alone does not say that the
 # layer has lost the photo. Look at both, and at longer runs.
 #
 # ## 4 · Which changes of the pixels does a layer respond to?
 #
-# Near one picture, a layer is approximately linear, and linear algebra tells which small changes of the pixels it
-# responds to. We take a patch of 16 x 16 pixels: 768 values, so 768 independent directions in which it can change. The
-# matrix of derivatives $J = \partial F / \partial x$ (the *Jacobian*) has singular values, the **gains**: how much the
-# activations change for a small change of length 1 in each singular direction.
+# Near one picture, a layer is approximately linear: a small change $d$ of the pixels changes the activations by $J d$, with
+# the matrix of derivatives $J = \partial F / \partial x$ (the *Jacobian*). We take a patch of 16 x 16 pixels: 768 values, so
+# 768 independent directions in which it can change.
+#
+# Among all directions $d$ of length 1, take the one for which $J d$ is longest. The length of $J d$ is its **gain**. Then
+# take the direction with the largest gain among those that are perpendicular to the first, and so on: 768 directions,
+# sorted by their gain. They are the singular vectors of $J$, and the gains are its singular values. A small example: for
+# $J = \begin{pmatrix} 3 & 0 \\ 0 & 0 \end{pmatrix}$ the directions are $(1, 0)$ with gain 3 and $(0, 1)$ with gain 0. Of the
+# second pixel, nothing is in the activations.
 #
 # Before you compute gains, count. These are the shapes of the activations for the patch, for a few layers on the way:
 
@@ -350,9 +362,9 @@ def gains_of(layer):
     rows = torch.eye(maps.numel(), device=device).view(-1, *maps.shape)
     (jacobian,) = torch.autograd.grad(maps, x, rows, is_grads_batched=True)
     jacobian = jacobian.flatten(1).cpu().double()  # (values of the layer, 768)
-    squares, vectors = torch.linalg.eigh(jacobian.T @ jacobian)
+    squares, vectors = torch.linalg.eigh(jacobian.T @ jacobian)  # the squares of the gains, smallest first
     gains = squares.clamp(min=0).flip(0).sqrt()
-    gains[len(jacobian) :] = 0  # a matrix has at most as many nonzero singular values as rows
+    gains[len(jacobian) :] = 0  # at most as many as rows are not zero; what is here is rounding
     return vectors.T.flip(0).float(), (gains / gains[0]).float()
 
 
@@ -372,8 +384,9 @@ figure
 # %%
 kinds = {"1/20 or more": (0.05, 2.0), "between": (1e-5, 0.05), "below 1/100,000": (-1.0, 1e-5)}
 counted = {k: [int(((g > a) & (g <= b)).sum()) for g in gains.values()] for k, (a, b) in kinds.items()}
-rows = [[name, *(counted[kind][i] for kind in kinds)] for i, name in enumerate(layers)]
-anatomy.Table(["layer: directions with a gain of", *kinds], rows)
+bound = {name: solved.most_directions(*(shapes[n] for n in way[: way.index(name) + 1])) for name in layers}
+rows = [[name, *(counted[kind][i] for kind in kinds), f"{bound[name]:.0f}"] for i, name in enumerate(layers)]
+anatomy.Table(["layer: directions with a gain of", *kinds, "not zero, at most"], rows)
 
 # %% tags=["test"]
 claims.deeper_layers_have_fewer_large_gains(counted["1/20 or more"])
@@ -429,7 +442,8 @@ guess_share = 0.3
 # %%
 null = directions["conv5_1"][gains["conv5_1"] == 0]  # (number, 768)
 random = torch.randn(768, generator=torch.Generator().manual_seed(0))
-changes = {"noise": random, "mixture of gain-zero directions": null.T @ (null @ random)}
+in_null = null.T @ (null @ random)  # the part of the noise that lies in these directions
+changes = {"noise": random, "mixture of gain-zero directions": in_null}
 
 
 def response(change, strength, layer="conv5_1"):
@@ -491,7 +505,7 @@ variation
 
 # %%
 measure = my_total_variation if variation.ok else total_variation
-roughness = {"photo": photo, "step 100 of your loop": moments["step 100"], "noise": torch.rand_like(photo)}
+roughness = {"photo": photo, f"step 100 of {whose}": moments["step 100"], "noise": torch.rand_like(photo)}
 figures.bars({name: measure(picture).item() for name, picture in roughness.items()}, title="total variation")
 
 # %% [markdown]
@@ -510,7 +524,7 @@ guess_prior = "c"
 
 # %%
 helped = {name: rebuild(name, prior=0.1) for name in layers}
-slide({f"{n}, {psnr(run.image, photo):.1f} dB": run.image for n, run in helped.items()}, "with the prior:", side=288)
+slide({f"{n}, {psnr(run.image, photo):.1f} dB": run.image for n, run in helped.items()}, "with the prior", side=288)
 
 # %%
 both = {
@@ -546,7 +560,7 @@ anatomy.Table(["layer", "content loss only", "with the prior"], rows)
 claims.the_prior_costs_content_loss_in_low_layers_and_lowers_it_in_conv5(bare, helped, scale)
 
 # %% [markdown]
-# In `conv1_1` and `conv2_1` the content loss ends *higher* with the prior. These runs are close to the minimum of the
+# (Profile `cpu`.) In `conv1_1` and `conv2_1` the content loss ends *higher* with the prior. These runs are close to the minimum of the
 # content loss, and there a second term can only cost. In `conv4_1` and `conv5_1` it ends *lower*, although the optimizer
 # now has another term to minimize. That is possible only because the runs without prior had not converged (section 3):
 # the prior removes the noise of the start at once and so shortens the way. In deep layers it therefore does two things:
@@ -556,7 +570,8 @@ claims.the_prior_costs_content_loss_in_low_layers_and_lowers_it_in_conv5(bare, h
 
 # %%
 swept = {"0": bare["conv4_1"], "0.1": helped["conv4_1"], "10": rebuild("conv4_1", prior=10)}
-slide({f"w = {w}, {psnr(run.image, photo):.1f} dB": run.image for w, run in swept.items()}, "conv4_1 with", side=288)
+labels = {w: f"w = {w}, {psnr(r.image, photo):.1f} dB, loss {r.best.content_total:.1e}" for w, r in swept.items()}
+slide({labels[w]: run.image for w, run in swept.items()}, "conv4_1 with", side=288)
 
 # %% tags=["test"]
 claims.too_much_prior_costs_content(swept)
@@ -602,9 +617,9 @@ after = {name: rebuild(relu, prior=0.1) for name, relu in pairs.items()}
 rows, cost = [], {}
 for name, relu in pairs.items():
     zeros = (features(photo.to(device), [name])[name] <= 0).float().mean().item()
-    before, behind = psnr(helped[name].image, photo), psnr(after[name].image, photo)
-    cost[name] = before - behind
-    rows.append([f"{name}, {relu}", f"{zeros:.0%}", f"{before:.1f} dB", f"{behind:.1f} dB"])
+    decibels = psnr(helped[name].image, photo), psnr(after[name].image, photo)
+    cost[name] = decibels[0] - decibels[1]
+    rows.append([f"{name}, {relu}", f"{zeros:.0%}", *(f"{value:.1f} dB" for value in decibels)])
 anatomy.Table(["layer", "set to zero", "PSNR before the ReLU", "PSNR after it"], rows)
 
 # %%
@@ -614,11 +629,12 @@ check.prediction("cost of the ReLU", guess_relu, cost["conv3_1"], "dB")
 claims.the_relu_costs_little(cost)
 
 # %% [markdown]
-# In `conv3_1` the ReLU costs less than one decibel, although it sets about a third of the values to zero. The activations
-# of a layer are not independent: many of them depend on the same pixels, so what one channel loses is contained in
-# others. A zero is information as well: the pattern of this channel does not occur here.
+# In `conv3_1` the ReLU costs less than one decibel, although it sets about a third of the values to zero. (The picture can
+# even be a little better after it: a run of some steps is not the minimum.) The activations of a layer are not
+# independent: many of them depend on the same pixels, so what one channel loses is contained in others. A zero is information as well: the pattern of this channel does not occur here.
 #
-# Where the ReLU does matter is the gradient. Gatys' equations 1 and 2, for one layer:
+# Where the ReLU does matter is the gradient. Gatys' equations 1 and 2, for one layer of one picture, with the channel $i$
+# and the position $j$:
 #
 # $$L = \tfrac12 \sum_{ij} (F_{ij} - P_{ij})^2, \qquad
 # \frac{\partial L}{\partial F_{ij}} = \begin{cases} F_{ij} - P_{ij} & F_{ij} > 0 \\ 0 & F_{ij} < 0 \end{cases}$$
@@ -638,7 +654,8 @@ def my_gradient(before, target):
 
 
 # %%
-check.content_gradient(my_gradient)
+formula = check.content_gradient(my_gradient)
+formula
 
 # %% [markdown]
 # What does this mean for a run that starts from noise? We count the activations of `relu3_1` that should be positive
@@ -648,9 +665,9 @@ check.content_gradient(my_gradient)
 start = torch.rand(photo.shape, generator=torch.Generator().manual_seed(0))
 before = features(start.to(device), ["conv3_1"])["conv3_1"]
 wanted = features(photo.to(device), ["relu3_1"])["relu3_1"]
-gradient = exercises.content_gradient(before, wanted)
-stuck = ((before <= 0) & (wanted > 0)).sum() / (wanted > 0).sum()
-print(f"{stuck:.0%} of the activations that should be positive are zero at the start, and have gradient zero")
+gradient = (my_gradient if formula.ok else solved.gradient_by_formula)(before, wanted)
+stuck = ((wanted > 0) & (gradient == 0)).sum() / (wanted > 0).sum()
+print(f"{stuck:.0%} of the activations that should be positive have gradient zero at the start")
 
 # %% tags=["test"]
 claims.activations_below_zero_get_no_gradient(before, wanted, gradient)
@@ -671,7 +688,7 @@ claims.a_part_of_the_activations_starts_without_gradient(stuck.item())
 candidates = ["conv2_1", "conv4_1", "conv5_1"]
 twins = {name: (helped[name].image, rebuild(name, prior=0.1, seed=1).image) for name in candidates}
 shown = {f"{name}, noise {i + 1}": twins[name][i] for name in candidates[1:] for i in (0, 1)}
-slide(shown, "reconstructed from:", side=288)
+slide(shown, "reconstructed from", side=288)
 
 # %% [markdown]
 # For "where things are" we need a number as well: where are the edges? We take the strength of the edges in cells of
@@ -693,9 +710,9 @@ def arrangement(a, b):
 
 unrelated = gallery.content("coffee", 2 * profile.size)[:, :, : photo.shape[2], : photo.shape[3]]
 shared = {n: (psnr(*twins[n]), arrangement(*twins[n]), arrangement(twins[n][0], photo)) for n in candidates}
-rows = [[n, f"{p:.1f} dB", f"{both_runs:.2f}", f"{own:.2f}"] for n, (p, both_runs, own) in shared.items()]
+rows = [[n, f"{p:.1f} dB", f"{runs:.2f}", f"{one:.2f}"] for n, (p, runs, one) in shared.items()]
 rows.append(["another photo", f"{psnr(unrelated, photo):.1f} dB", "", f"{arrangement(unrelated, photo):.2f}"])
-anatomy.Table(["layer", "PSNR of the two runs", "arrangement: run 1 and run 2", "arrangement: run 1 and photo"], rows)
+anatomy.Table(["layer", "PSNR between run 1 and run 2", "arrangement: run 1 and run 2", "arrangement: run 1 and photo"], rows)
 
 # %% [markdown]
 # **Question.** Everything must stay in its place, and the pixels are to be repainted. Which of the three do you take for
@@ -724,7 +741,8 @@ claims.conv4_keeps_the_arrangement_and_frees_the_pixels(shared, arrangement(unre
 # **Open exercise.** Write a function that makes a picture from activations alone. It gets the target instead of the
 # photo, so the photo cannot help. The check calls it with activations of two photos that you do not see, in layer
 # `relu3_1`. Your picture must be clearly nearer to the hidden photo than the loop of section 1 gets in the same number
-# of steps (at least 1.5 dB), and its activations must still match: a relative content loss of at most 0.15.
+# of steps (at least 1.5 dB), and its activations must still match: a relative content loss of at most 0.15. A step is
+# one call of `features` with a picture that requires a gradient; the check counts them.
 
 
 # %% tags=["exercise"]

@@ -33,7 +33,7 @@ from nstlib import (
 )
 from nstlib.course import check, figures, profile_for, reports, show
 from nstlib.course.anatomy import Table, heatmap, panels
-from nstlib.course.interactive import slide
+from nstlib.course.interactive import slide, wipe
 from nstlib.data import gallery
 from nstlib.initialization import make_init
 from nstlib.optimize import MAX_STEP
@@ -84,7 +84,7 @@ shake = (torch.rand(photo.shape, generator=torch.Generator().manual_seed(0)) * 2
 usual, again, shaken = paint(), paint(), paint(init=(photo + shake).clamp(0, 1))
 print(f"the same again: {moved(usual, again):.2f} %; from the shaken photo: {moved(usual, shaken):.2f} %;")
 print(f"the two starts differ by {100 * shake.abs().mean():.2f} %")
-show({"photo": photo, "as usual": usual, "from the shaken photo": shaken}, columns=3)
+wipe(usual, shaken, ("as usual", "from the shaken photo"), side=400)
 
 # %%
 check.prediction("the shaken photo", guess_shaken, moved(usual, shaken), "%")
@@ -197,7 +197,7 @@ check.function("gain of a pooling", gain)
 # %%
 weights = absolute.replace(content_weight=1, style_weight=30)
 pooled = {name: transfer(photo, painting, weights, features=net, steps=STEPS).image for name, net in networks.items()}
-show({f"{name} pooling": picture for name, picture in pooled.items()}, columns=3)
+slide({f"{name} pooling": picture for name, picture in pooled.items()}, "painted with", side=320)
 
 # %%
 rows = []
@@ -242,11 +242,13 @@ photo_d, painting_d = photo.to(device), painting.to(device)
 first = make_init("noise", None, tuple(photo.shape)).to(device).expand(len(pairs), -1, -1, -1)
 objective = Objective(by_layer, features, photo_d, painting_d)
 grid = synthesize(objective, first, optimizer="adam", learning_rate=0.05, steps=profile.steps).image
-show(list(grid.split(1)), [f"content {c}, style 1 to {d}" for c, d in pairs], columns=3)
+by_pair = {f"content {c}, style 1 to {d}": p for (c, d), p in zip(pairs, grid.split(1))}
+as_in_report = [f"content {c}, style 1 to {d}" for c, d in (("relu4_2", 5), ("relu1_2", 5), ("relu3_2", 5), ("relu3_2", 3))]
+slide({name: by_pair[name] for name in as_in_report}, "layers", side=320)
 
 # %% [markdown]
-# Upper row: style from all five layers. Lower row: from the first three. The start was noise, so whatever you see of
-# the cat comes from the content layer.
+# These four of the six pictures are our readings of the report's. The start was noise, so whatever you see of the cat comes
+# from the content layer.
 #
 # **Question.** In the picture with content from "layer 6" and style from layers 1 to 3, report 003 finds a content
 # that "is very detailed, while seemingly only the colors from the style image remain". What is its layer 6?
@@ -327,7 +329,8 @@ first = make_init("noise", None, tuple(photo.shape)).to(device).expand(len(jobs)
 objective = Objective(one_style, features, photo_d, painting_d)
 fifteen = synthesize(objective, first, optimizer="adam", learning_rate=0.05, steps=STEPS).image
 heaviest = {f"content {pool}": fifteen[10 + i : 11 + i] for i, pool in enumerate(POOLS)}
-show({"photo": photo, **heaviest}, columns=3, caption="style pool3, content weight 10,000, from white noise")
+shown = {name: picture for name, picture in heaviest.items() if "pool2" not in name}
+slide(shown, "style pool3, content weight 10,000, from white noise", side=288)
 
 # %%
 at_pool3 = style_losses(fifteen, Objective(preset.replace(style_layers={"pool3": 1.0}), features, photo_d, painting_d))
@@ -400,8 +403,9 @@ def roughness(picture):
 long = transfer(cup, night, "pytorch_tutorial", steps=marks[-1], callback=keep)
 for step in marks:
     seen.setdefault(step, long.image)  # the best picture, if the run ended early
-box = (cup.shape[3] * 3 // 8, cup.shape[2] // 4, cup.shape[2] // 3)
-figures.show_with_details({f"{step} evaluations": seen[step] for step in marks}, box)
+left, top, side = (round(cup.shape[3] * share) for share in (0.375, 0.16, 0.4))
+details = {f"{step} evaluations": seen[step][:, :, top : top + side, left : left + side] for step in marks}
+slide(details, "the cup, enlarged, after", side=288)
 
 # %%
 rows, before = [["the photo", "", "", f"{roughness(cup):.2f} %", ""]], cup
@@ -435,7 +439,7 @@ for start in ("content", "noise"):
     for weight in (100, 1_000):
         how = {"init": start, "content_weight": weight, "steps": STEPS, "features": features}
         heavy[f"from {start}, content weight {weight:,}"] = transfer(cup, night, **how).image
-show(heavy, columns=2)
+slide(heavy, "painted", side=288)
 
 # %%
 a, b, c, d = heavy.values()
@@ -503,8 +507,8 @@ check.choice("related pairs", guess_pairs)
 
 # %%
 order = sorted(range(len(combos)), key=near.__getitem__)
-show({f"{' in '.join(combos[i])}": ends[i : i + 1] for i in (order[0], order[1], order[-1])}, columns=3,
-     caption="left and middle: the two nearest pairs; right: the pair that is furthest apart")  # fmt: skip
+chosen_pairs = {"nearest": order[0], "second": order[1], "furthest apart": order[-1]}
+slide({f"{name}, {' in '.join(combos[i])}": ends[i : i + 1] for name, i in chosen_pairs.items()}, "pair", side=256)
 
 # %% tags=["test"]
 claims.related_pairs_are_a_tendency(near, totals, profile_name())
@@ -522,7 +526,7 @@ by_size = {}
 for n in sizes:
     small, sea = gallery.content("chelsea", n), gallery.style("waves", n)
     by_size[f"{n} pixels"] = transfer(small, sea, features=features, steps=STEPS).image
-show(by_size, columns=3)
+slide(by_size, "painted at", side=320)
 
 # %% [markdown]
 # The size has a large effect, and not only on sharpness. Receptive fields are measured in *pixels*: up to 156 of them
@@ -680,7 +684,7 @@ typical = sorted(removed[1:])[len(removed) // 2]
 print(f"largest later jump at step {when}; the clamp removed {removed[when]:.0%} of that step,")
 print(f"{removed[when - 1]:.0%} of the one before, and {typical:.1%} of a typical step")
 moments = {f"step {when - 1}": log[when - 1][3], f"step {when}": log[when][3], "nstlib's result": guarded[worst].image}
-show({name: figures.enlarged(picture.cpu(), 256) for name, picture in moments.items()}, columns=3)
+slide({name: picture.cpu() for name, picture in moments.items()}, "shown", side=256)
 
 # %% [markdown]
 # There are two kinds of spikes, and both happen where L-BFGS moves the picture far.
@@ -790,7 +794,7 @@ figure
 #
 # ## 10 · Coarse to fine
 #
-# A picture of 800 pixels is much wider than any receptive field. White noise at this size has nothing that relates its
+# A picture of 512 pixels is more than three times as wide as the widest receptive field. White noise at this size has nothing that relates its
 # left half to its right half. **Paint small first**, enlarge, and continue: the large forms are arranged while a
 # receptive field covers them. `scales=3` does that, with fewer evaluations at each larger size.
 #
@@ -807,11 +811,11 @@ guess_coarse = "b"
 # END SOLUTION
 
 # %%
-large = 3 * profile.size
-model, shape, steps = gallery.style("nocturne", large), (large * 3 // 4, large), profile.steps * 2 // 5
+large = 2 * profile.size
+model, shape, steps = gallery.style("nocturne", large), (large * 3 // 4, large), profile.steps
 direct = texture(model, shape, features=features, steps=steps)
 coarse = texture(model, shape, features=features, steps=2 * steps, scales=3)
-show({"the painting": model, "at once": direct.image, "coarse to fine": coarse.image}, columns=3)
+slide({"the painting": model, "at once": direct.image, "coarse to fine": coarse.image}, "shown", side=320)
 
 
 # %%
@@ -850,14 +854,15 @@ check.choice("coarse to fine from noise", guess_coarse)
 
 # %%
 big_photo, big_style = gallery.content("chelsea", 2 * profile.size), gallery.style("waves", 2 * profile.size)
-plans = {"at once": {"steps": steps}, "coarse to fine": {"steps": 2 * steps, "scales": 3}}
+few = profile.steps * 2 // 5
+plans = {"at once": {"steps": few}, "coarse to fine": {"steps": 2 * few, "scales": 3}}
 from_photo = {name: transfer(big_photo, big_style, features=features, **plan) for name, plan in plans.items()}
 rows = [[name, len(r.records), f"{r.records[-1].seconds:.1f} s", f"{r.best.total:,.1f}",
          f"{similarity(r.image, big_photo):.2f}"] for name, r in from_photo.items()]  # fmt: skip
 Table(["from the photo", "evaluations", "time", "loss at full size", "correlation with the photo"], rows)
 
 # %%
-show({"the photo": big_photo, **{name: result.image for name, result in from_photo.items()}}, columns=3)
+wipe(*(result.image for result in from_photo.values()), tuple(from_photo), side=384)
 
 # %% tags=["test"]
 claims.coarse_to_fine_has_its_sizes(coarse, direct, shape, large)
@@ -949,8 +954,9 @@ gradients["each tile for itself"] = alone
 errors = {name: ((g - gradients["whole"]).norm() / gradients["whole"].norm()).item() for name, g in gradients.items()}
 off = {name: (g - gradients["whole"]).abs().mean((0, 1)) for name, g in gradients.items() if name != "whole"}
 top = off["each tile for itself"].quantile(0.98).item()
-show({f"{name}: relative error {errors[name]:.0e}": heatmap(o, 400, vmax=top) for name, o in off.items()},
-     caption="difference from the whole picture's gradient; bright is large")  # fmt: skip
+blocks = {name: F.avg_pool2d(o[None, None].float(), 4)[0, 0] for name, o in off.items()}
+slide({f"{name}, relative error {errors[name]:.0e}": heatmap(b, 320, vmax=top / 2) for name, b in blocks.items()},
+      "difference from the whole picture's gradient (bright is large)", side=320)  # fmt: skip
 
 # %% tags=["test"]
 claims.exact_tiles_have_the_whole_gradient(errors, len(list(exact_tiles.tiles(start64))))
@@ -965,8 +971,9 @@ separate = torch.zeros_like(scene)
 for place in quarters(scene):
     separate[place] = transfer(scene[place], resize(glass, profile.size), **adam).image
 painted["each tile for itself"] = separate
-middle = (scene.shape[3] // 2 - scene.shape[2] // 4, scene.shape[2] // 4, scene.shape[2] // 2)
-figures.show_with_details(painted, middle, caption="below: the middle, where the four quarters meet")
+left, top, side = (scene.shape[3] // 2 - scene.shape[2] // 4, scene.shape[2] // 4, scene.shape[2] // 2)
+slide({name: p[:, :, top : top + side, left : left + side] for name, p in painted.items()},
+      "the middle, where the four quarters meet", side=320)  # fmt: skip
 
 # %% tags=["test"]
 claims.exact_tiles_paint_the_whole_picture({name: moved(p, painted["whole"]) for name, p in painted.items()})
@@ -976,11 +983,14 @@ claims.exact_tiles_paint_the_whole_picture({name: moved(p, painted["whole"]) for
 
 # %%
 wide = 1200 if profile_name() != "smoke" else 240
-poster = transfer(gallery.content("coffee", wide), gallery.style("waves", wide), features=features, optimizer="adam",
+cup = gallery.content("coffee")  # (1, 3, 400, 600)
+margin = (cup.shape[3] - cup.shape[2] * 4 // 3) // 2  # its middle has the sides 4 : 3
+cup = resize(cup[..., margin : cup.shape[3] - margin], (wide * 3 // 4, wide))
+poster = transfer(cup, gallery.style("waves", wide), features=features, optimizer="adam",
                   learning_rate=0.04, steps=profile.steps * 3 // 4, scales=3, tile=wide // 3)  # fmt: skip
 print(f"{poster.image.shape[3]} x {poster.image.shape[2]}, {len(poster.records)} evaluations at three sizes, "
       f"{poster.records[-1].seconds / 60:.1f} minutes here")  # fmt: skip
-show(poster.image, f"{poster.image.shape[3]} x {poster.image.shape[2]} pixels, painted in tiles")
+slide({"painted in tiles": poster.image}, f"{poster.image.shape[3]} x {poster.image.shape[2]} pixels", side=800)
 
 # %% [markdown]
 # How much memory do tiles save? PyTorch can say which tensors it keeps for back-propagation:
@@ -1083,7 +1093,8 @@ figures.bars(league, "%", title="how far one setting moves the picture", highlig
 check.choice("what matters most", guess_most)
 
 # %%
-slide({"usual": usual, **{name: results[name] for name in reversed(league)}}, "one setting changed:", side=288)
+chosen = ["max pooling", "style from layers 1 to 3", "start from noise"]
+slide({"usual": usual, **{name: results[name] for name in chosen}}, "one setting changed", side=320)
 
 # %% tags=["test"]
 claims.start_and_painting_matter_most(league)

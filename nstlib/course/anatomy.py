@@ -173,7 +173,7 @@ def panels(count: int, width: float = figures.WIDTH, height: float = 3.2, **opti
 def lines(
     series: Mapping[str, Mapping[Any, float]], title: str = "", label: str = "", log: bool = False, xlabel: str = ""
 ) -> Figure:
-    """Return several lines over the same names, such as layers.
+    """Return several lines over the same names, such as layers; more than 20 numbers get an axis of numbers.
 
     Args:
         series: For each line its values by name: {line: {name: value}}.
@@ -183,10 +183,13 @@ def lines(
         xlabel: Label of the horizontal axis.
     """
     figure, (ax,) = panels(1, height=2.9)
-    names = [str(name) for name in next(iter(series.values()))]
+    places: list[Any] = list(next(iter(series.values())))
+    names = [str(name) for name in places]
+    if len(places) <= 20 or not all(isinstance(place, (int, float)) for place in places):
+        places = names
     for colour, marker, (line, values) in zip(figures.COLOURS, "osD^v<", series.items()):
-        ax.plot(names, list(values.values()), label=line, color=colour, marker=marker, ms=4)
-    if sum(map(len, names)) > 70:  # too long to stand beside each other
+        ax.plot(places, list(values.values()), label=line, color=colour, marker=marker, ms=4)
+    if places == names and sum(map(len, names)) > 70:  # too long to stand beside each other
         ax.set_xticks(names, names, rotation=45, ha="right")
     ax.set(xlabel=xlabel, ylabel=label)
     ax.set_yscale("log" if log else "linear")

@@ -24,13 +24,16 @@ from .grading import NO_RESULT, Exercise, call, describe_value, examine, picture
 from .tasks import Choice, Number, Program, Task, all_tasks, key_of
 from .tasks.kinds import simplify
 
-State = Literal["right", "wrong", "not done yet"]
+State = Literal["right", "made", "wrong", "not done yet"]
 RIGHT: State = "right"
+MADE: State = "made"
+"""A prediction, which is neither right nor wrong."""
+
 WRONG: State = "wrong"
 OPEN: State = "not done yet"
 
-_MARK = {RIGHT: "✓", WRONG: "✗", OPEN: "○"}
-_COLOUR = {RIGHT: "#3d8b4f", WRONG: "#c9503c", OPEN: "#8a8f98"}
+_MARK = {RIGHT: "✓", MADE: "→", WRONG: "✗", OPEN: "○"}
+_COLOUR = {RIGHT: "#3d8b4f", MADE: "#2f6f9f", WRONG: "#c9503c", OPEN: "#8a8f98"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Verdict:
 
     Attributes:
         name: Name of the exercise.
-        state: "right", "wrong" or "not done yet".
+        state: "right", "wrong", "not done yet", or "made" for a prediction.
         message: One sentence for the student, and an offer of a hint where there is one.
     """
 
@@ -49,8 +52,8 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Whether the answer is right."""
-        return self.state == RIGHT
+        """Whether the answer is right, or the prediction made."""
+        return self.state in (RIGHT, MADE)
 
     def __str__(self) -> str:
         return f"{_MARK[self.state]} {self.name}: {self.message}"
@@ -92,8 +95,9 @@ class Summary:
         """How many exercises are right, in one sentence."""
         if not self.verdicts:
             return "no exercise has been checked yet."
-        done = sum(v.ok for v in self.verdicts)
-        return f"{done} of {len(self.verdicts)} exercises right" + (". Well done!" if self.ok else ".")
+        right, made = (sum(v.state == state for v in self.verdicts) for state in (RIGHT, MADE))
+        predictions = "" if not made else f", {made} prediction{'s' * (made > 1)} made"
+        return f"{right} of {len(self.verdicts) - made} exercises right{predictions}." + " Well done!" * self.ok
 
     def __str__(self) -> str:
         return "\n".join([self.line, *(f"  {_MARK[v.state]} {v.name}: {v.state}" for v in self.verdicts)])
@@ -260,7 +264,7 @@ class Check:
         if isinstance(guess, bool) or not isinstance(guess, numbers.Real) or not math.isfinite(guess):
             return self._record(name, WRONG, f"a number is expected, but this is {describe_value(guess)}.")
         message = f"you predicted {float(guess):.4g} {unit}".rstrip() + f"; measured: {measured:.4g} {unit}".rstrip()
-        return self._record(name, RIGHT, f"{message}.")
+        return self._record(name, MADE, f"{message}.")
 
     def picture(
         self,
@@ -309,7 +313,8 @@ class Check:
             return Hint(f"There are no hints for {name!r} ({known}).")
         given = self._hints_given.get(name, 0)
         if given >= len(hints):
-            return Hint(f"Those were all {len(hints)} hints; the solved copy of this lesson has the answer.")
+            given_all = "That was the only hint" if len(hints) == 1 else f"Those were all {len(hints)} hints"
+            return Hint(f"{given_all}; the solved copy of this lesson has the answer.")
         self._hints_given[name] = given + 1
         return Hint(f"Hint {given + 1} of {len(hints)}: {hints[given]}")
 
@@ -338,6 +343,7 @@ class Check:
 
     def _record(self, name: str, state: State, message: str) -> Verdict:
         """Keep and return a verdict."""
+        message += "" if message.endswith((".", "?", "!")) else "."
         if state == WRONG and self._hints_given.get(name, 0) < len(self._hints.get(name, ())):
             message += f' For a hint: check.hint("{name}").'
         if state == OPEN:

@@ -305,7 +305,7 @@ def _distance_exercise(
         wrong_shapes=_distance_shapes,
         wrong_factors=partial(_distance_factors, reduction=reduction),
         mistakes=mistakes,
-        hints=hints,
+        hints=hints if reduction != "relative" else (*hints, "The divisor is a sum over the target alone."),
     )
 
 
@@ -529,9 +529,17 @@ def total_variation_exercise(power: Power = 2, reduction: TVReduction = "mean") 
                 "it takes the root at the end.",
                 partial(_root_of_variation, power=power, reduction=reduction),
             ),
+            Mistake(
+                "both directions have the same divisor, but there are fewer pairs than pixels, and not equally many.",
+                partial(_variation_per_pixel, power=power),
+            ),
+            Mistake(
+                "neighboring channels are compared as well; only neighboring pixels are.",
+                partial(_variation_with_channels, power=power, reduction=reduction),
+            ),
         ],
         hints=(
-            "Neighbours differ by one slice minus another: all rows but the first minus all but the last.",
+            "Neighbors differ by one slice minus another: all rows but the first minus all but the last.",
             "Do the same for columns, on the last dimension.",
             "Each of the two has its own mean over channels, rows and columns; then add the two.",
         ),
@@ -576,6 +584,15 @@ def _signed_variation(x: Tensor, reduction: TVReduction) -> Tensor:
 
 def _root_of_variation(x: Tensor, power: Power, reduction: TVReduction) -> Tensor:
     return total_variation(x, power, reduction).sqrt()
+
+
+def _variation_per_pixel(x: Tensor, power: Power) -> Tensor:
+    return total_variation(x, power, "sum") / x[0].numel()
+
+
+def _variation_with_channels(x: Tensor, power: Power, reduction: TVReduction) -> Tensor:
+    across = _reduce_variation((x[:, 1:] - x[:, :-1]).abs().pow(power), reduction)
+    return total_variation(x, power, reduction) + across
 
 
 def _variation_shapes(x: Tensor) -> WrongShapes:

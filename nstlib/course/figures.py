@@ -146,6 +146,10 @@ def _description(ax: Axes) -> str:
     return ", ".join(filter(None, words))
 
 
+SVG_FONTS = "'DejaVu Sans',Verdana,sans-serif"
+"""Fonts of the plots' text; matplotlib measured it in the first one."""
+
+
 def has_pictures(figure: Figure) -> bool:
     """Return whether a figure contains pictures and not only lines and text."""
     return any(ax.images for ax in figure.axes)
@@ -176,13 +180,21 @@ def svg_output(figure: Figure) -> tuple[str, dict[str, Any]] | None:
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nstlib"}):
         metadata = {"Date": None, "Creator": None}
         figure.savefig(buffer, format="svg", bbox_inches="tight", pad_inches=0.05, metadata=metadata)
-    svg = buffer.getvalue()
+    svg = _shortened(buffer.getvalue())
     alt = alt_text(figure)
-    head = f"<svg role='img' aria-label='{html.escape(alt)}' style='max-width:100%;height:auto'"
+    style = f"max-width:100%;height:auto;font-family:{SVG_FONTS}"
+    head = f"<svg role='img' aria-label='{html.escape(alt)}' style=\"{style}\""
     svg = head + svg[svg.index("<svg") + len("<svg") :]
     # matplotlib writes the size in points, 72 to an inch
     svg = re.sub(r'\b(width|height)="([\d.]+)pt"', lambda m: f'{m[1]}="{float(m[2]) * DPI / 72:.0f}"', svg, count=2)
     return svg, {"alt": alt}
+
+
+def _shortened(svg: str) -> str:
+    """Return a drawing of matplotlib with a third fewer bytes: tenths of a point, no line breaks, fonts named once."""
+    svg = re.sub(r'\b(d|x|y|transform)="[^"]*"', lambda places: re.sub(r"(\d+\.\d)\d+", r"\1", places[0]), svg)
+    svg = re.sub(r"\s*\n\s*", " ", svg).replace("> <", "><")
+    return re.sub(r"font-family: [^;\"]*(; )?", "", svg)
 
 
 def enlarged(picture: Tensor, long_side: int) -> Tensor:
@@ -398,7 +410,7 @@ def draw_curve(
         # the content loss may start at zero, which must not stretch the axis downwards
         lowest = min(visible) if several else max(min(visible), max(visible) / 3e3)
         ax.set_ylim(lowest * 0.8, max(visible) * 1.25)
-    ax.set_xlabel("step")
+    ax.set_xlabel("evaluation")
     ax.set_ylabel("loss, weighted")
     ax.locator_params(axis="x", integer=True)
     label_log_axis(ax)

@@ -76,6 +76,8 @@ def _loop(
     copied: bool = False,
     before_last: bool = False,
     with_graph: bool = False,
+    absolute: bool = False,
+    prior: float = 0.0,
 ) -> Tensor:
     """The right loop, in which each option makes one mistake."""
     target = features(photo, [layer])[layer]
@@ -90,7 +92,9 @@ def _loop(
             target = features(photo, [layer])[layer].detach()
         if zero:
             optimizer.zero_grad()
-        loss = content_loss(features(x, layer)[layer], target, "relative").sum()
+        found = features(x, layer)[layer]
+        loss = (found - target).abs().sum() if absolute else content_loss(found, target, "relative").sum()
+        loss = loss + prior * total_variation(x).sum()
         (sign * loss).backward()  # type: ignore[no-untyped-call]
         result = x.detach().clone()
         optimizer.step()
@@ -144,7 +148,6 @@ RIGHT_LOOPS: dict[str, Function] = {
     "options": _loop,
     "closure": _closure,
     "gradient by hand": _own_gradient,
-    "weaker noise": _normal_noise,
 }
 
 
@@ -240,6 +243,8 @@ WRONG_LOOPS: dict[str, tuple[Function, str]] = {
     "gradient never zeroed": (_mistake(zero=False), "earlier steps"),
     "optimizer in the loop": (_mistake(new_optimizer=True), "new optimizer"),
     "ascent": (_mistake(sign=-1.0), "loss rises"),
+    "absolute differences": (_mistake(absolute=True), "do not move"),
+    "another term": (_mistake(prior=2.0), "do not move"),
     "target computed again": (_mistake(again=True), "once is enough"),
     "target with its graph": (_mistake(with_graph=True), "constant"),
     "clamp makes another tensor": (_rebound, "clamp"),
@@ -247,7 +252,8 @@ WRONG_LOOPS: dict[str, tuple[Function, str]] = {
     "no clamp": (_mistake(clamp=False), "range"),
     "clamp at the end only": (_clamped_at_the_end, "range"),
     "SGD": (_mistake(kind=torch.optim.SGD), "Adam"),
-    "start at the photo": (_mistake(start=lambda photo: photo), "times"),
+    "start at the photo": (_mistake(start=lambda photo: photo), "starts from the photo"),
+    "normal noise": (_normal_noise, "uniformly"),
     "start near the photo": (_mistake(start=_blurred_photo), "not noise"),
     "start in gray": (_mistake(start=lambda photo: torch.full_like(photo, 0.5)), "one color"),
     "start outside": (_mistake(start=torch.randn_like), "outside"),
@@ -412,6 +418,10 @@ BETTER: dict[str, Function] = {
 NOT_BETTER: dict[str, tuple[Function, str]] = {
     "the same loop": (_from_noise(0.0), "dB"),
     "too much prior": (partial(lesson_02.rebuild_with_prior, prior=1e4), "content loss"),
+    "more steps": (
+        lambda t, layer, f, shape, steps: _from_noise(1.0)(t, layer, f, shape, 5 * steps),
+        "calls the network",
+    ),
     "one color": (lambda t, layer, f, shape, steps: torch.full(shape, 0.5), "content loss"),
     "fixed picture": (lambda t, layer, f, shape, steps: lesson_02.smooth_photo((48, 48), 0), "content loss"),
     "another size": (lambda t, layer, f, shape, steps: torch.rand(1, 3, 8, 8), "shape"),

@@ -166,6 +166,8 @@ def changed_total(change: str) -> Answer:
         results = {
             "no variation": alpha * c + beta * e,
             "no style": alpha * c + gamma * v,
+            "content sum": alpha * len(content) * c + beta * e + gamma * v,
+            "mixed": (alpha * c + beta * e).mean() + gamma * v,
             "exchanged": beta * c + alpha * e + gamma * v,
             "unweighted": c + e + v,
             "fixed": 100 * c + 1e4 * e + 1e3 * v,
@@ -195,6 +197,8 @@ def test_right_totals(check: Check, answer: Answer) -> None:
         ("unweighted", "not used"),
         ("fixed", "fixed"),
         ("style sum", "counts more"),
+        ("content sum", "content layer counts more"),
+        ("mixed", "mixed"),
         ("fifths", "a fifth"),
         ("one number", "for each picture"),
         ("item", "for each picture"),
@@ -392,6 +396,17 @@ def weight_without_end(measure: Answer, goal: float, low: float, high: float, tr
     return low
 
 
+def weight_until_it_fits(measure: Answer, goal: float, low: float, high: float, tries: int) -> float:
+    weight = 0.0
+    for _ in range(60):  # stands for an endless loop
+        weight = math.sqrt(low * high)
+        loss = measure(weight)
+        if abs(loss / goal - 1) < 0.03:
+            break
+        low, high = (weight, high) if loss > goal else (low, weight)
+    return weight
+
+
 def weight_as_loss(measure: Answer, goal: float, low: float, high: float, tries: int) -> float:
     return float(measure(tasks.find_weight(measure, goal, low, high, tries - 1)))
 
@@ -410,6 +425,7 @@ def test_right_weights(check: Check, answer: Answer) -> None:
         (weight_with_many_tries, "measures 40 times"),
         (weight_with_few_tries, "the goal"),
         (weight_without_end, "200 measurements"),
+        (weight_until_it_fits, "no weight meets the goal"),
         (weight_as_loss, "range"),
         (lambda measure, goal, low, high, tries: 100.0, "nothing is measured"),
     ],
@@ -492,6 +508,7 @@ PRICES = {("content", "1"): (0.3, 0.2), ("noise", "1"): (0.2, 0.1)}
 CONTRADICTIONS: dict[str, tuple[Any, ...]] = {
     "both_losses_cost_something": ({"c": (0.1, 2.0), "s": (2.0, 0.1), "both": (0.05, 0.2)},),
     "without_its_term_the_variation_is_larger": ([1.0, 1.0],),
+    "the_own_program_paints": ([9.0, 5.0], (0.1, 0.9), (0.3, 0.1)),
     "the_first_losses_agree_to_the_last_digits": (
         {"float32": {1: 1e-2, 2: 1e-2, 3: 1e-2}, "float64": {1: 1e-9, 2: 1e-9, 3: 1e-2}},
         "cpu",

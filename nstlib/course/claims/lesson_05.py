@@ -21,6 +21,12 @@ def without_its_term_the_variation_is_larger(variation: Sequence[float]) -> None
     assert without > 1.2 * with_term, variation
 
 
+def the_own_program_paints(losses: Sequence[float], before: tuple[float, float], after: tuple[float, float]) -> None:
+    """The loss falls to less than a fifth; the style loss of the picture is below the photo's (content, style)."""
+    assert min(losses) < losses[0] / 5, losses
+    assert after[1] < before[1] / 5, (before, after)
+
+
 def the_first_losses_agree_to_the_last_digits(differences: Mapping[str, Mapping[int, float]], profile: str) -> None:
     """The relative difference is at most 1e-5 at first in float32 and 1e-8 in float64; at the end it is larger."""
     single, double = differences["float32"], differences["float64"]

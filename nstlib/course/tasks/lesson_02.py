@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ...losses import content_loss, total_variation
 from ...vgg import VGGFeatures
+from ..exercises import content_gradient
 from ..grading import describe_value
 from .kinds import Choice, Number, Program, Task
 
@@ -46,7 +47,7 @@ def rebuild(photo: Tensor, layer: str, features: Read, steps: int, rate: float =
 def rebuild_with_prior(
     target: Tensor, layer: str, features: Read, shape: tuple[int, ...], steps: int, prior: float = 2.0
 ) -> Tensor:
-    """Return a picture with given activations in a layer, from grey, with a total variation added to the loss.
+    """Return a picture with given activations in a layer, from gray, with a total variation added to the loss.
 
     Args:
         target: Activations, (1, C, h, w).
@@ -194,6 +195,8 @@ def _calls_fault(spy: _Spy, photo: Tensor, case: _Case) -> str | None:
         return f"it asks for the layers {', '.join(sorted(spy.asked))}, but the argument 'layer' is {case.layer!r}."
     of_photo = sum(x.shape == photo.shape and torch.equal(x, photo) for x, _ in spy.seen)
     moving = [x for x, with_gradient in spy.seen if with_gradient]
+    if moving and torch.equal(moving[0], photo):
+        return "the run starts from the photo; noise is wanted."
     if not of_photo:
         return "the network is never called with the photo that is passed; where does the target come from?"
     if of_photo > 1:
@@ -215,6 +218,9 @@ def _start_fault(start: Tensor, photo: Tensor) -> str | None:
     rows = torch.corrcoef(torch.stack([start[..., 1:].flatten(), start[..., :-1].flatten()]))[0, 1]
     if rows > 0.5:
         return "in the first picture neighboring pixels are alike, so it is not noise; is it made from the photo?"
+    at_the_ends = ((start == 0) | (start == 1)).float().mean()
+    if start.numel() > 600 and (at_the_ends > 0.02 or not 0.25 < start.std() < 0.33):
+        return "the values of the first picture are not distributed uniformly over [0, 1]."
     return None
 
 
@@ -235,8 +241,14 @@ def _moves_fault(moving: list[Tensor], spy: _Spy, photo: Tensor, case: _Case) ->
     for name, sentence in _MISTAKES.items():
         if _apart(moving[5], ways[name]) < 1e-3 < 5e-3 < right:
             return sentence
+    if right > WAY_TOLERANCE:
+        return "the pixels do not move as the content loss moves them; is it the only term, and is its power right?"
     return None
 
+
+WAY_TOLERANCE = 0.006
+"""How far pixels may be, on average, after five steps from where the relative content loss moves them; other forms of
+the squared distance differ by rounding only, the absolute distance by 0.01 and more."""
 
 _MISTAKES = {
     "no zero_grad": "gradients of earlier steps are still added to that of the present one.",
@@ -295,6 +307,12 @@ def _result_fault(result: Tensor, spy: _Spy, photo: Tensor, case: _Case) -> str 
 
 # --- a better picture from the same activations --------------------------------------------------------
 
+
+def gradient_by_formula(before: Tensor, target: Tensor) -> Tensor:
+    """Return the gradient of the content loss with respect to the input of a ReLU; see ``content_gradient``."""
+    return content_gradient(before, target)
+
+
 BETTER_LAYER = "relu3_1"
 BETTER_STEPS = 60
 BETTER_GAIN = 1.5
@@ -334,6 +352,24 @@ def _bare(index: int) -> tuple[Tensor, Tensor, float]:
     return photo, target, psnr(result, photo)
 
 
+class _Counted:
+    """A network that counts its calls with a picture that requires a gradient.
+
+    Attributes:
+        calls: Their number.
+    """
+
+    def __init__(self, features: Read) -> None:
+        self.features, self.calls = features, 0
+
+    def __call__(self, images: Tensor, layers: str | Iterable[str]) -> dict[str, Tensor]:
+        self.calls += images.requires_grad and torch.is_grad_enabled()
+        return self.features(images, layers)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.features, name)
+
+
 def check_better(function: Callable[..., Any]) -> str | None:
     """Return what is wrong with a student's function that makes a picture from activations, or None."""
     features = _network()
@@ -341,7 +377,10 @@ def check_better(function: Callable[..., Any]) -> str | None:
         photo, target, bare = _bare(index)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(10 + index)
-            result = function(target.clone(), BETTER_LAYER, features, tuple(photo.shape), BETTER_STEPS)
+            counted = _Counted(features)
+            result = function(target.clone(), BETTER_LAYER, counted, tuple(photo.shape), BETTER_STEPS)
+        if counted.calls > BETTER_STEPS:
+            return f"with steps = {BETTER_STEPS} it calls the network {counted.calls} times with a gradient."
         if not isinstance(result, Tensor):
             return f"it returns {describe_value(result)}; a picture, that is a tensor, is expected."
         if result.shape != photo.shape:
@@ -360,7 +399,7 @@ def check_better(function: Callable[..., Any]) -> str | None:
     return None
 
 
-def _most_directions(*shapes: tuple[int, ...]) -> float:
+def most_directions(*shapes: tuple[int, ...]) -> float:
     """Return the largest rank of the Jacobian of the last of some layers for a patch of 3 x 16 x 16 values."""
     return float(min(3 * 16 * 16, *(math.prod(shape) for shape in shapes)))
 
@@ -410,7 +449,7 @@ TASKS: tuple[Task, ...] = (
     ),
     Number(
         name="directions of conv4_1",
-        reference=_most_directions,
+        reference=most_directions,
         tolerance=0.5,
         hints=(
             "A matrix has at most as many nonzero singular values as it has rows, and as it has columns.",

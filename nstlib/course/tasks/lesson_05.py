@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...losses import content_loss, gram_matrix, style_loss, total_variation
-from ..grading import Exercise, Mistake, describe_value
+from ..grading import NO_RESULT, Exercise, Mistake, describe_value
 from .kinds import Choice, Program, Task
 
 Read = Callable[[Tensor, Iterable[str]], dict[str, Tensor]]
@@ -143,11 +143,11 @@ def _weighted(parts: list[Tensor], weights: tuple[float, ...]) -> list[Tensor]:
 
 
 TOTALS = (
-    ((2, 3, 8, 12), ("deep",), ("bend", "bend_again", "deep"), (3.0, 70.0, 20.0)),
+    ((2, 3, 8, 12), ("deep", "shrink"), ("bend", "bend_again", "deep"), (3.0, 70.0, 20.0)),
     ((1, 3, 9, 7), ("bend_again",), ("first", "again"), (500.0, 11.0, 0.5)),
     ((1, 3, 8, 8), ("again",), ("bend", "shrink", "bend_again", "deep"), (0.0, 1e4, 1e3)),
 )
-"""Shape of the pictures, content layer, style layers, and the weights of each trial."""
+"""Shape of the pictures, content layers, style layers, and the weights of each trial."""
 
 
 def check_total(function: Callable[..., Any]) -> str | None:
@@ -202,6 +202,14 @@ def _known_total_fault(result: Tensor, parts: list[Tensor], weights: tuple[float
         "the weights are fixed; use alpha, beta and gamma.": (content, style, variation, (100, 1e4, 1e3)),
         "the total variation has no weight.": (content, style, variation, (alpha, beta, 1)),
         "a style layer counts more than the equation says.": (content, layers * style, variation, weights),
+        "a content layer counts more than the equation says.": (2 * content, style, variation, weights),
+        "the pictures of the batch are mixed.": (content.mean(), style.mean(), variation.mean(), weights),
+        "the pictures of the batch are mixed in the content and the style term.": (
+            content.mean(),
+            style.mean(),
+            variation,
+            weights,
+        ),
         "the style loss is divided by the number of layers once too often.": (
             content,
             style / layers,
@@ -292,6 +300,10 @@ def _run(
     if not isinstance(result, tuple) or len(result) != 2:
         return f"it returns {describe_value(result)}; the best picture and the list of losses are expected."
     picture, losses = result
+    if picture is None and not losses and not watched.losses:
+        return NO_RESULT
+    if picture is None and losses:
+        return "the first result is None: 'best' was never set; a function within a function needs the word nonlocal."
     if not isinstance(picture, Tensor) or picture.shape != start.shape:
         return "the first result is not a picture of the size of the first one."
     if picture.requires_grad:
@@ -424,6 +436,22 @@ def check_weight(function: Callable[..., Any]) -> str | None:
         fault = _weight_fault(float(result), asked, curve, goal, (low, high))
         if fault:
             return fault
+    return _endless_fault(function)
+
+
+def _endless_fault(function: Callable[..., Any]) -> str | None:
+    """Return what is wrong with a search for a goal that no weight meets, or None."""
+    asked: list[float] = []
+
+    def jump(weight: float) -> float:
+        asked.append(weight)
+        if len(asked) > 200:
+            raise RuntimeError("more than 200 measurements")
+        return 2.0 if weight < 300 else 0.5
+
+    function(jump, 1.0, 1.0, 1e5, 9)
+    if len(asked) > 9:
+        return f"if no weight meets the goal, it measures {len(asked)} times with tries=9."
     return None
 
 
@@ -542,7 +570,7 @@ TASKS: tuple[Task, ...] = (
         remarks={
             "a": "look at the right end of the curve.",
             "b": "Rounding differs in the last digit from the start, and every step starts from the last one's error.",
-            "c": "look at the left end of the curve: how many zeros follow the decimal point?",
+            "c": "look at the left end of the curves.",
         },
         hints=("A relative difference of 1e-6 means about six equal digits.", "Compare both ends of the first curve."),
     ),
@@ -550,9 +578,9 @@ TASKS: tuple[Task, ...] = (
         name="forces at the end",
         keys=("01c790b8221e",),
         remarks={
-            "a": "then both lines of the left figure would reach zero; which line does fall?",
+            "a": "then both lines of the first figure would fall like the third; which line does fall?",
             "b": "Their sum is small because they nearly cancel.",
-            "c": "then the cosine would be close to 0; look at the right figure.",
+            "c": "then the cosine would be close to 0; look at the second figure.",
         },
         hints=("Read the last point of each line.", "What does a cosine of 0 mean, and what one of -1?"),
     ),
@@ -580,7 +608,7 @@ TASKS: tuple[Task, ...] = (
         name="smallest loss of four starts",
         keys=("666363de50cf",),
         remarks={
-            "a": "Both begin near the photo, where the content loss is small already.",
+            "a": "They keep the content while the style is painted; from noise or gray it must be painted, too.",
             "b": "read the last number of its row and compare it with the others.",
             "c": "compare the largest and the smallest final loss in the table.",
         },
@@ -593,7 +621,7 @@ TASKS: tuple[Task, ...] = (
         remarks={
             "a": "relu1_1 directly follows one of the tutorial's own style layers; read its line at that layer.",
             "b": "compare the two ends of its line; the axis is logarithmic.",
-            "c": "The tutorial's loss contains no layer this deep, so nothing lowers the style loss there.",
+            "c": "The tutorial's loss contains no layer this deep.",
         },
         hints=("Which of the five layers does the tutorial's loss contain?", "Follow its line from left to right."),
     ),
