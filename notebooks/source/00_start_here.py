@@ -525,13 +525,17 @@ claims.the_compact_network_does_a_fraction_of_the_work(work, scale)
 #
 # ## 9 · How this course works
 #
-# - **Predict, run, compare.** The lessons ask for a prediction before a result is computed. A wrong one costs nothing.
+# - **Predict, run, compare.** The lessons ask for a prediction before a result is computed. A wrong choice can be changed;
+#   a number is only recorded beside the measured one.
 # - **Checks** test your code at once, on your machine. They say what is wrong, not what is right. `check.hint("name")`
 #   gives hints, from vague to concrete.
 # - **Two copies.** Each lesson exists as a student copy without outputs and, in the folder `solved`, as an executed
 #   copy with answers.
 # - **Reports.** Where a report is wrong or unclear, the lesson says so and shows what was measured.
 # - **Seeds** are fixed, so your figures look like ours (small differences between processors are normal).
+# - **Sizes.** Sentences about a result hold for the profile `cpu` (below). In `smoke` the pictures are too small to judge.
+# - **Times.** The minutes in the first cell of a lesson count 200 words and 15 lines of code a minute, and 3 minutes for
+#   ten lines that you write. In a second language, plan up to twice as long.
 #
 # Three profiles set the size of the work. Set the environment variable `NST_PROFILE` before you start Jupyter:
 #

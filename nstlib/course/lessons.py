@@ -84,10 +84,10 @@ class Lesson:
 LESSONS: tuple[Lesson, ...] = (
     Lesson("00_start_here", "What is style transfer, and how does this course work?", 35),
     Lesson("01_vgg_anatomy", "What does each layer of the network respond to?", 55),
-    Lesson("02_content_reconstruction", "How much of a photo survives in each layer?", 50),
+    Lesson("02_content_reconstruction", "How much of a photo survives in each layer?", 55),
     Lesson("03_style_reconstruction", "What is left of a painting when you forget where everything was?", 55),
     Lesson("04_texture_synthesis", "Can numbers alone paint new brush strokes?", 60),
-    Lesson("05_gatys_transfer", "How do content and style become one picture?", 65),
+    Lesson("05_gatys_transfer", "How do content and style become one picture?", 70),
     Lesson("06_gatys_experiments", "Which of the many choices matter, and which do not?", 65),
     Lesson("07_judging_results", "Can a number say which picture is better?", 60),
     Lesson("08_control", "How do I keep my colours, mix styles, or paint only the sky?", 75),
