@@ -6,6 +6,7 @@ message and nothing else; in Python every one of them is an ``NstError``.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import math
 from collections.abc import Iterable
@@ -18,6 +19,9 @@ OUT_OF_MEMORY = "there is not enough memory for this size; use a smaller size, o
 
 class NstError(ValueError):
     """Bad input: the message says what is wrong and what to do."""
+
+    def __str__(self) -> str:
+        return " ".join(line.strip() for line in super().__str__().splitlines())  # a value shown in it may have several
 
 
 class ImageError(NstError):
@@ -71,6 +75,34 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(phrase in text for phrase in phrases)
 
 
+def shown(value: object, length: int = 60) -> str:
+    """Return a value for a message, cut to a length."""
+    try:
+        return repr(value)[:length]
+    except ValueError:  # Python does not print integers of more than 4300 digits
+        return f"a {type(value).__name__} that is too long to show"
+
+
+def check_type(
+    name: str,
+    value: object,
+    kinds: type | tuple[type, ...],
+    advice: str,
+    error: type[NstError] | None = None,
+) -> None:
+    """Raise an error, by default a ``SettingError``, if a value is of another type.
+
+    Args:
+        name: What the message calls the value.
+        value: The value.
+        kinds: The types that it may have.
+        advice: What to give instead, as the end of the sentence.
+        error: The error to raise.
+    """
+    if not isinstance(value, kinds):
+        raise (error or SettingError)(f"{name} is of the type {type(value).__name__}; {advice}.")
+
+
 def whole_number(name: str, value: Any, least: int = 1, most: int = 10**9) -> int:
     """Return a setting that is a whole number as an int.
 
@@ -78,7 +110,7 @@ def whole_number(name: str, value: Any, least: int = 1, most: int = 10**9) -> in
         SettingError: It is not a whole number, or not from ``least`` to ``most``.
     """
     if not isinstance(value, Integral) or isinstance(value, bool) or not least <= int(value) <= most:
-        raise SettingError(f"{name} must be a whole number, at least {least} and at most {most}, not {value!r:.60}.")
+        raise SettingError(f"{name} must be a whole number, at least {least} and at most {most}, not {shown(value)}.")
     return int(value)
 
 
@@ -86,9 +118,12 @@ def finite_number(name: str, value: Any, above_zero: bool = False) -> float:
     """Return a setting that is a number as a float.
 
     Raises:
-        SettingError: It is not a number, not finite, or negative; or 0 with ``above_zero``.
+        SettingError: It is not a number, not finite, too large for a float, or negative; or 0 with ``above_zero``.
     """
-    is_finite = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_finite or value < 0 or (above_zero and value == 0):
-        raise SettingError(f"{name} must be a number {'>' if above_zero else '>='} 0, not {value!r:.60}.")
-    return float(value)
+    number = math.nan
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):  # a whole number beyond the range of floats
+            number = float(value)
+    if not math.isfinite(number) or number < 0 or (above_zero and number == 0):
+        raise SettingError(f"{name} must be a number {'>' if above_zero else '>='} 0, not {shown(value)}.")
+    return number

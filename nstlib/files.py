@@ -7,15 +7,26 @@ import errno
 import os
 import stat
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
-from .errors import FileError
+from .errors import FileError, check_type
 
 
 def quoted(path: str | os.PathLike[str]) -> str:
     """Return a path in quotes for a message; characters that cannot be printed are escaped."""
     text = str(path)
     return f"'{text}'" if text.isprintable() else repr(text)
+
+
+def as_path(path: str | os.PathLike[str], name: str = "the place to write to") -> Path:
+    """Return a path as a ``Path``.
+
+    Raises:
+        FileError: It is something else.
+    """
+    check_type(name, path, (str, os.PathLike), "give a path, as a text or a Path", FileError)
+    return Path(path)
 
 
 def check_place(path: str | os.PathLike[str]) -> Path:
@@ -30,6 +41,7 @@ def check_place(path: str | os.PathLike[str]) -> Path:
     Raises:
         FileError: It is a folder, a device or another path to which no file can be written.
     """
+    as_path(path)  # checks its type
     kind = stat.S_IFREG
     try:
         target = Path(os.path.realpath(path))
@@ -44,6 +56,43 @@ def check_place(path: str | os.PathLike[str]) -> Path:
     if kind != stat.S_IFREG:  # a rename would replace a device, too
         raise FileError(f"{quoted(path)} is a folder or a device; give the name of a file.")
     return target
+
+
+def try_place(path: str | os.PathLike[str]) -> Path:
+    """Return what ``check_place`` returns, after a trial: a file is written beside the place and removed again.
+
+    Some places say that they can be written and cannot, such as /proc. Folders made for the trial are removed, too.
+
+    Args:
+        path: Where a file shall go; it and its folders need not exist.
+
+    Raises:
+        FileError: No file can be written there.
+    """
+    target = check_place(path)
+    missing = missing_folders(target.parent)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        check_place(path)  # now that there are folders, a name that is too long shows
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".trial.") as trial:
+            trial.write(b"trial")
+    except OSError as error:
+        raise _not_writable(path, error) from error
+    finally:
+        remove_empty(missing)
+    return target
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """Return those of a folder and the folders that it lies in that do not exist, the innermost first."""
+    return [place for place in (folder, *folder.parents) if not place.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders that are empty, the innermost first; others stay."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> Path:

@@ -8,7 +8,7 @@ import math
 import os
 import stat
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
@@ -19,8 +19,9 @@ import torch.nn.functional as F
 from PIL import Image, ImageCms, ImageDraw, ImageFont, UnidentifiedImageError
 from torch import Tensor
 
-from .errors import ImageError, whole_number
-from .files import check_place, quoted, write_atomically
+from .errors import ImageError, SettingError, check_type, shown, whole_number
+from .files import as_path, quoted, try_place, write_atomically
+from .runtime import holds_values
 
 MAX_PIXELS = 64_000_000
 """No picture with more pixels is decoded: 64 megapixels take 768 MB as float32."""
@@ -85,6 +86,8 @@ def load(source: Source, size: int | None = None, exact: tuple[int, int] | None 
         SettingError: The size is not of whole numbers of at least 1 pixel.
     """
     rgb = _decoded(source, _name_of(source))
+    if exact is not None and not isinstance(exact, Sequence):
+        raise SettingError(f"exact must be (height, width), not {shown(exact)}; the long side alone is the size.")
     wanted = exact if exact is not None else size
     if wanted is not None:
         height, width = _target_size((rgb.height, rgb.width), wanted)
@@ -94,22 +97,25 @@ def load(source: Source, size: int | None = None, exact: tuple[int, int] | None 
     return _to_tensor(pixels)
 
 
-def _decoded(source: Source, name: str) -> Image.Image:
-    """Return a picture as an RGB image."""
+def _decoded(source: Source, name: str, keep: Collection[str] = ()) -> Image.Image:
+    """Return a picture as an RGB image, or upright but as it is if its mode is one of ``keep``."""
     if isinstance(source, (str, os.PathLike)):
         _check_file(source, name)
-    elif not isinstance(source, Image.Image) and not hasattr(source, "read"):
-        raise ImageError(f"{name} is of the type {type(source).__name__}; give a path, an open file or a PIL image.")
+    elif not hasattr(source, "read"):
+        check_type(name, source, Image.Image, "give a path, an open file or a PIL image", ImageError)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of damaged metadata, and we have a limit of our own
             image = source if isinstance(source, Image.Image) else Image.open(source, formats=READ_FORMATS)
             if image.width * image.height > MAX_PIXELS:
-                raise ImageError(_too_large(name, image.width, image.height))
+                raise ImageError(
+                    f"{name} has {image.width} x {image.height} pixels; at most {MAX_PIXELS // 10**6} million are "
+                    "read: make it smaller first."
+                )
             if 0 in image.size:
                 raise ImageError(f"{name} is empty: it has {image.width} x {image.height} pixels.")
             image.load()
-            return _to_rgb(image)
+            return _upright(image) if image.mode in keep else _to_rgb(image)
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -144,12 +150,6 @@ def _check_file(path: str | os.PathLike[str], name: str) -> None:
         raise ImageError(f"{name} is empty; get the picture again.")
 
 
-def _too_large(name: str, width: int, height: int) -> str:
-    return (
-        f"{name} has {width} x {height} pixels; at most {MAX_PIXELS // 10**6} million are read: make it smaller first."
-    )
-
-
 def _to_rgb(image: Image.Image) -> Image.Image:
     profile = image.info.get("icc_profile")
     image = _upright(image)
@@ -158,6 +158,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "LAB":
         return _to_srgb(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
+        image = image.convert("LA") if image.mode == "La" else image  # Pillow has no other conversion of it
         image = image if image.mode == "RGBA" else image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     if profile and image.mode in ("RGB", "CMYK", "L"):
@@ -190,15 +191,22 @@ def _to_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Ima
     return ImageCms.profileToProfile(image, profile, target, outputMode="RGB") or image
 
 
-def _target_size(shape: Sequence[int], size: int | tuple[int, int]) -> tuple[int, int]:
+def _target_size(shape: Sequence[int], size: int | Sequence[int]) -> tuple[int, int]:
     """Return the (height, width) to which a picture of the shape (height, width) is brought."""
-    if not isinstance(size, tuple):
+    if not isinstance(size, Sequence):
         factor = whole_number("the size", size) / max(shape)
         size = (max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor)))
+    if len(size) != 2:
+        raise SettingError(f"a size is the long side or (height, width), not {shown(size)}.")
     height, width = (whole_number("a side", side) for side in size)
-    if width * height > MAX_PIXELS:
-        raise ImageError(_too_large("the result", width, height))
+    _check_result_size("the result", height, width)
     return height, width
+
+
+def _check_result_size(name: str, height: int, width: int) -> None:
+    if width * height > MAX_PIXELS:
+        most = f"at most {MAX_PIXELS // 10**6} million are possible"
+        raise ImageError(f"{name} would have {width} x {height} pixels; {most}: choose a smaller size.")
 
 
 def as_image(picture: Picture, name: str = "the picture") -> Tensor:
@@ -235,15 +243,15 @@ def _checked(picture: Picture, name: str) -> Tensor:
         raise ImageError(f"{name} is a path, {quoted(picture)}; load it with images.load first.")
     if isinstance(picture, np.ndarray):
         pixels = _from_array(picture, name)
-    elif isinstance(picture, Tensor):
+    else:
+        advice = "give a tensor (N, 3, H, W), an array (H, W, 3) or a PIL image"
+        check_type(name, picture, Tensor, advice, ImageError)
         pixels = picture
+        if not holds_values(pixels):
+            kind = f"the device {pixels.device} and the layout {pixels.layout}"
+            raise ImageError(f"{name} is a tensor of {kind}, which cannot be used; give a dense one with values.")
         if pixels.dim() not in (3, 4) or pixels.shape[-3] != 3:
             raise ImageError(_wrong_shape(name, "tensor", pixels.shape))
-    else:
-        raise ImageError(
-            f"{name} is of the type {type(picture).__name__}; give a tensor (N, 3, H, W), an array (H, W, 3) "
-            "or a PIL image."
-        )
     if pixels.numel() == 0:
         raise ImageError(f"{name} is empty, of the shape {tuple(picture.shape)}; give one with pixels.")
     if pixels.dtype == torch.uint8:
@@ -339,21 +347,21 @@ def _format_of(path: Path) -> str:
 
 
 def check_output(path: str | os.PathLike[str]) -> None:
-    """Check, before the work, that a picture can be written to a path.
+    """Check, before the work and by a trial, that a picture can be written to a path.
 
     Raises:
         ImageError: The suffix is not one of ``PICTURE_SUFFIXES``.
         FileError: It is a folder or a device, or the file cannot be written there.
     """
-    _format_of(Path(path))
-    check_place(path)
+    _format_of(as_path(path))
+    try_place(path)
 
 
 def save(image: Picture, path: str | os.PathLike[str], quality: int = 92) -> Path:
     """Write a picture, whole or not at all; missing folders are made.
 
     Args:
-        image: As ``to_pil`` takes it; of several pictures the first is written. A PIL image that is grey or has
+        image: As ``as_image`` takes it; of several pictures the first is written. A PIL image that is grey or has
             transparency keeps that where the format has it.
         path: Where to write; the suffix decides the format, see ``PICTURE_SUFFIXES``.
         quality: Of JPEG and WebP, 1 to 100.
@@ -366,10 +374,9 @@ def save(image: Picture, path: str | os.PathLike[str], quality: int = 92) -> Pat
         SettingError: The quality is not a whole number from 1 to 100.
         FileError: The file cannot be written.
     """
-    path = Path(path)
+    path = as_path(path)
     file_format = _format_of(path)
-    kept = ("L", "RGB") if file_format == "JPEG" else ("L", "RGB", "RGBA")
-    picture = image if isinstance(image, Image.Image) and image.mode in kept else to_pil(image)
+    picture = _in_range(image, "the picture", ("L", "RGB") if file_format == "JPEG" else ("L", "RGB", "RGBA"))
     options = {}
     if file_format in ("JPEG", "WEBP"):
         options["quality"] = whole_number("quality", quality, most=100)
@@ -383,31 +390,41 @@ def save(image: Picture, path: str | os.PathLike[str], quality: int = 92) -> Pat
     return write_atomically(path, buffer.getvalue())
 
 
+def _in_range(picture: Picture, name: str, keep: Collection[str] = ()) -> Image.Image:
+    """Return what ``to_pil`` does of a picture whose values are in [0, 1]; a PIL image may have a mode of ``keep``."""
+    return _decoded(picture, name, keep) if isinstance(picture, Image.Image) else to_pil(as_image(picture, name))
+
+
 def side_by_side(
     pictures: Sequence[Picture], labels: Sequence[str] = (), height: int = 320, gap: int = 12
 ) -> Image.Image:
     """Return pictures of any shapes beside each other, on white, each above its label.
 
     Args:
-        pictures: As ``to_pil`` takes them.
+        pictures: As ``as_image`` takes them.
         labels: One per picture, or none.
         height: Common height in pixels.
         gap: Space between pictures in pixels.
+
+    Raises:
+        ImageError: A picture cannot be used, or the result would have more than ``MAX_PIXELS``.
+        SettingError: The height is not a whole number above 0, or the gap not one of at least 0.
     """
-    scaled = []
-    for picture in pictures:
-        pil = to_pil(picture)
-        width = max(1, round(pil.width * height / pil.height))
-        scaled.append(pil.resize((width, height), Image.Resampling.LANCZOS))
-    label_height = 30 if labels else 0
-    sheet_width = sum(p.width for p in scaled) + gap * (len(scaled) + 1)
-    sheet = Image.new("RGB", (sheet_width, height + 2 * gap + label_height), "white")
+    whole_number("the height", height)
+    whole_number("the gap", gap, least=0)
+    found = [_in_range(picture, f"picture {number}") for number, picture in enumerate(pictures, start=1)]
+    widths = [max(1, round(picture.width * height / picture.height)) for picture in found]
+    sheet_height = height + 2 * gap + (30 if labels else 0)
+    sheet_width = sum(widths) + gap * (len(widths) + 1)
+    _check_result_size("the pictures side by side", sheet_height, sheet_width)
+    scaled = [pil.resize((width, height), Image.Resampling.LANCZOS) for pil, width in zip(found, widths)]
+    sheet = Image.new("RGB", (sheet_width, sheet_height), "white")
     draw, font, x = ImageDraw.Draw(sheet), _label_font(), gap
     for i, pil in enumerate(scaled):
         sheet.paste(pil, (x, gap))
         if i < len(labels):
-            left, _, right, _ = draw.textbbox((0, 0), labels[i], font=font)
-            draw.text((x + (pil.width - (right - left)) / 2, height + gap + 6), labels[i], "#333333", font=font)
+            left, _, right, _ = draw.textbbox((0, 0), str(labels[i]), font=font)
+            draw.text((x + (pil.width - (right - left)) / 2, height + gap + 6), str(labels[i]), "#333333", font=font)
         x += pil.width + gap
     return sheet
 

@@ -12,6 +12,7 @@ import sys
 from typing import Literal, get_args
 
 import torch
+from torch import Tensor
 
 from .errors import SettingError
 
@@ -46,10 +47,15 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         chosen = torch.device(device)
-        torch.empty(1, device=chosen)
+        torch.zeros(1, device=chosen).item()  # "meta" takes a tensor, but holds no values
     except Exception as error:  # torch raises half a dozen types here, all of which mean "not usable"
         raise SettingError(f"device {str(device)!r} cannot be used here; use 'cpu' or leave it out.") from error
     return chosen
+
+
+def holds_values(tensor: Tensor) -> bool:
+    """Return whether the values of a tensor can be read and computed with: it is dense and not on "meta"."""
+    return tensor.layout == torch.strided and not tensor.is_meta and not tensor.is_nested
 
 
 def has_bfloat16(device: torch.device) -> bool:

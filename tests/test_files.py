@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nstlib.errors import FileError
-from nstlib.files import check_place, write_atomically
+from nstlib.files import check_place, try_place, write_atomically
 
 
 def test_a_full_disk_keeps_the_old_file(tmp_path):
@@ -104,3 +104,26 @@ def test_error_where_no_file_can_be(tmp_path, monkeypatch, name):
 def test_devices_are_refused_before_anything_is_written():
     with pytest.raises(FileError, match="device"):
         check_place("/dev/null")
+
+
+def test_a_trial_notices_a_place_that_only_says_that_it_can_be_written(tmp_path):
+    """/proc does, for root; elsewhere the permissions already tell."""
+    for place in ("/proc/x.png", "/proc/new/x.png", tmp_path / "new" / ("a" * 300)):
+        with pytest.raises(FileError, match="cannot be written"):
+            try_place(place)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_trial_leaves_nothing_behind(tmp_path):
+    assert try_place(tmp_path / "new" / "newer" / "a.png") == tmp_path / "new" / "newer" / "a.png"
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "a.png").write_bytes(b"old")
+    assert try_place(tmp_path / "a.png").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("path", [None, 5, b"a.png"])
+def test_errors_for_what_is_no_path(path):
+    for call in (check_place, try_place, lambda p: write_atomically(p, b"x")):
+        with pytest.raises(FileError, match="give a path"):
+            call(path)

@@ -443,3 +443,95 @@ def test_the_test_of_mutated_pictures_can_fail(tmp_path, monkeypatch, load, kind
     monkeypatch.setattr(images, "load", load)
     outcome = run.check(pictures.Sample("PNG", "plain", data), tmp_path / "a", use_path=True)
     assert outcome.kind == kind
+
+
+# --- what a critical user tried ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        (torch.rand(1, 3, 5, 7, device="meta"), "the device meta"),
+        (torch.rand(1, 3, 5, 7).to_sparse(), "torch.sparse_coo"),
+        (torch.rand(1, 3, 5, 7).to_mkldnn(), "torch._mkldnn"),
+    ],
+)
+def test_tensors_without_values_to_read_are_refused(picture, words):
+    with pytest.raises(ImageError, match=words):
+        images.as_image(picture)
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [(torch.full((1, 3, 5, 7), 200.0), "divide it by 255"), (torch.rand(1, 3, 5, 7) - 0.5, "bring them into")],
+)
+def test_save_and_side_by_side_refuse_values_outside_of_the_range(tmp_path, picture, words):
+    """They were clamped: a picture in 0..255 became white."""
+    with pytest.raises(ImageError, match=words):
+        images.save(picture, tmp_path / "a.png")
+    with pytest.raises(ImageError, match=f"picture 2 .*{words}"):
+        images.side_by_side([gradient(), picture])
+    assert not (tmp_path / "a.png").exists()
+    assert images.to_pil(picture).size == (7, 5)  # clamps, as documented
+
+
+@pytest.mark.parametrize(
+    "values", [{"height": 0}, {"height": float("nan")}, {"height": float("inf")}, {"gap": 10**19}, {"gap": -1}]
+)
+def test_errors_for_a_height_and_a_gap_that_cannot_be(values):
+    with pytest.raises(SettingError, match=next(iter(values))):
+        images.side_by_side([gradient()], **values)
+
+
+def test_a_sheet_that_would_be_too_large_is_refused_before_it_is_made():
+    with pytest.raises(ImageError, match="side by side would have .* choose a smaller size"):
+        images.side_by_side([gradient()] * 3, height=10**6)
+    assert images.side_by_side([gradient()], [1]).height > 320  # a label that is no text
+
+
+def test_errors_for_sizes_of_another_length(tmp_path):
+    path = images.save(gradient(), tmp_path / "a.png")
+    for wrong in ((32,), (1, 2, 3), ()):
+        with pytest.raises(SettingError, match="long side or"):
+            images.load(path, exact=wrong)
+        with pytest.raises(SettingError, match="long side or"):
+            images.resize(gradient(), wrong)
+    with pytest.raises(SettingError, match="exact must be"):
+        images.load(path, exact=32)
+    assert images.load(path, exact=[32, 24]).shape == (1, 3, 32, 24)
+
+
+def test_a_result_that_would_be_too_large_is_called_so(tmp_path):
+    with pytest.raises(ImageError, match="the result would have .* million are possible"):
+        images.load(images.save(gradient(), tmp_path / "a.png"), 10**9)
+
+
+@pytest.mark.parametrize("path", [None, 5, b"a.png"])
+def test_errors_for_what_is_no_path(path):
+    for call in (lambda: images.save(gradient(), path), lambda: images.check_output(path)):
+        with pytest.raises(FileError, match="give a path"):
+            call()
+
+
+def test_pil_images_that_are_empty_or_cut_off_are_called_so(tmp_path):
+    """The message said that PNG cannot be written, and to use PNG."""
+    with pytest.raises(ImageError, match="is empty: it has 0 x 5 pixels"):
+        images.save(Image.new("RGB", (0, 5)), tmp_path / "o.png")
+    path = images.save(gradient().resize((300, 200)), tmp_path / "whole.jpg")
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(path.read_bytes()[:700])
+    with pytest.raises(ImageError, match="cut off"):
+        images.save(Image.open(cut), tmp_path / "o.png")
+
+
+def test_a_pil_image_is_written_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    gradient().save(tmp_path / "turned.jpg", exif=exif)
+    images.save(Image.open(tmp_path / "turned.jpg"), tmp_path / "o.png")
+    assert Image.open(tmp_path / "o.png").size == images.load(tmp_path / "turned.jpg").shape[:1:-1]
+
+
+def test_grey_with_premultiplied_transparency_is_composited_on_white():
+    grey = images.from_pil(Image.new("LA", (3, 2), (100, 128)))
+    assert torch.allclose(images.from_pil(Image.new("LA", (3, 2), (100, 128)).convert("La")), grey, atol=0.02)

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import nstlib
-from nstlib import PRESETS
-from nstlib.runtime import has_bfloat16, pick_precision
+from nstlib import PRESETS, SettingError
+from nstlib.runtime import has_bfloat16, pick_device, pick_precision
 
 T4, V100, A100, H100 = (7, 5), (7, 0), (8, 0), (9, 0)
 
@@ -74,3 +74,8 @@ import torch._dynamo
 torch.optim.Adam([x]).step()
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_device_without_values_cannot_be_used():
+    with pytest.raises(SettingError, match="'meta' cannot be used here"):
+        pick_device("meta")
