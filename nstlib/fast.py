@@ -26,12 +26,29 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from . import winograd
 from .runtime import has_bfloat16
 
 GRAM_PIECE = 262_144
 """Values of one piece of a Gram matrix's product: 1 MB in float32, about a core's cache."""
+
+
+def is_transformed(x: Tensor) -> bool:
+    """Return whether ``x`` is inside a transform for which this module has no rules: any but reverse-mode gradients.
+
+    These are vmap and jvp of ``torch.func``, also around its grad, and forward-mode differentiation. PyTorch has no
+    public way to ask; where a release has another private one, nothing is found and PyTorch reports what it cannot do.
+    """
+    if torch.compiler.is_compiling():
+        return False
+    stack = getattr(torch._C._functorch, "get_interpreter_stack", lambda: None)() or []
+    return any(level.key().name != "Grad" for level in stack) or _has_tangent(x)
+
+
+def _has_tangent(x: Tensor) -> bool:
+    return forward_ad.unpack_dual(x).tangent is not None  # type: ignore[no-untyped-call]
 
 
 def iter_features(

@@ -5,13 +5,14 @@ Notation of Gatys et al. (2016): F is a layer's activation as a matrix of N_l ch
 
 from __future__ import annotations
 
+import math
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from . import fast
-from .errors import SettingError
+from .errors import SettingError, check_type, finite_number
 
 GramDivisor = Literal["hw", "chw", "none"]
 Reduction = Literal["sum", "mean", "relative"]
@@ -24,11 +25,14 @@ EPSILON = 1e-12
 """Smallest divisor of a relative loss."""
 
 
+TENSOR_ADVICE = "give a tensor; of a picture, images.as_image makes one"
+
+
 def gram_matrix(features: Tensor, divisor: GramDivisor = "hw") -> Tensor:
     """Return the Gram matrices G_ij = sum_k F_ik F_jk / divisor of activations.
 
-    Computed in float32, or in float64 for activations of float64. Differentiable twice; ``torch.func`` can transform it
-    by grad and vmap. ``plain_gram`` is the same as the formula says.
+    Computed in float32, or in float64 for activations of float64. Differentiable twice; inside vmap and jvp of
+    ``torch.func`` it is ``plain_gram``, which is the same as the formula says.
 
     Args:
         features: (N, C, H, W); a single (C, H, W) counts as a batch of one.
@@ -39,14 +43,16 @@ def gram_matrix(features: Tensor, divisor: GramDivisor = "hw") -> Tensor:
         (N, C, C), float32 (float64 for float64).
 
     Raises:
-        SettingError: The shape or the divisor cannot be used.
+        SettingError: The type, the shape or the divisor cannot be used.
     """
+    check_type("the activations", features, Tensor, TENSOR_ADVICE)
     if features.dim() == 3:
         features = features[None]
     if features.dim() != 4:
         raise SettingError(f"activations have the shape (N, C, H, W), not {tuple(features.shape)}.")
     _, c, h, w = features.shape
-    return fast.gram(features, float(gram_divisor(divisor, c, h * w)))
+    number = float(gram_divisor(divisor, c, h * w))
+    return plain_gram(features, number) if fast.is_transformed(features) else fast.gram(features, number)
 
 
 def gram_divisor(divisor: GramDivisor, channels: int, positions: int) -> int:
@@ -67,16 +73,22 @@ def plain_gram(features: Tensor, divisor: float) -> Tensor:
     return rows @ rows.transpose(1, 2) / divisor
 
 
+def _check_tensors(found: Tensor, target: Tensor) -> None:
+    check_type("what was found", found, Tensor, TENSOR_ADVICE)
+    check_type("the target", target, Tensor, TENSOR_ADVICE)
+
+
 def _reduce(found: Tensor, target: Tensor, reduction: Reduction) -> Tensor:
     if reduction not in REDUCTIONS:
         raise SettingError(f"reduction {reduction!r:.60} is unknown; use one of {', '.join(REDUCTIONS)}.")
-    if found.shape[1:] != target.shape[1:] or len(target) not in (1, len(found)):
+    without_batch = 0 in (found.dim(), target.dim())
+    if without_batch or found.shape[1:] != target.shape[1:] or len(target) not in (1, len(found)):
         raise SettingError(f"a target of the shape {tuple(target.shape)} does not fit {tuple(found.shape)}.")
     difference = found - target
     dims = tuple(range(1, difference.dim()))  # flatten would copy what is channels_last
     squares = difference.square().sum(dims)  # (N,)
     if reduction == "mean":
-        return squares / (difference.numel() // len(difference))
+        return squares / math.prod(difference.shape[1:])
     if reduction == "sum":
         return squares
     return squares / target.square().sum(dims).clamp_min(EPSILON)
@@ -95,8 +107,9 @@ def content_loss(features: Tensor, target: Tensor, reduction: Reduction = "sum")
         (N,), float32.
 
     Raises:
-        SettingError: The reduction is unknown, or the target has another shape.
+        SettingError: The reduction is unknown, or the target has another type or shape.
     """
+    _check_tensors(features, target)
     return _reduce(features.float(), target.float(), reduction)
 
 
@@ -113,8 +126,9 @@ def style_loss(gram: Tensor, target: Tensor, reduction: Reduction = "sum") -> Te
         (N,).
 
     Raises:
-        SettingError: The reduction is unknown, or the target has another shape.
+        SettingError: The reduction is unknown, or the target has another type or shape.
     """
+    _check_tensors(gram, target)
     return _reduce(gram, target, reduction)
 
 
@@ -122,7 +136,7 @@ def total_variation(images: Tensor, power: int = 2, reduction: TVReduction = "me
     """Return how much neighbouring pixels differ: |x_(i+1)j - x_ij|^power + |x_i(j+1) - x_ij|^power.
 
     Args:
-        images: (N, 3, H, W).
+        images: Floats (N, 3, H, W).
         power: 1 keeps edges, 2 (Mahendran and Vedaldi 2015, beta = 2) smooths.
         reduction: "sum" over rows and columns; "mean" divides each of the two sums by its number of terms.
 
@@ -130,12 +144,15 @@ def total_variation(images: Tensor, power: int = 2, reduction: TVReduction = "me
         (N,).
 
     Raises:
-        SettingError: The reduction is unknown, or the images have another shape.
+        SettingError: The reduction is unknown, the power is not a finite number above 0, or the images have another
+            type or shape.
     """
     if reduction not in ("sum", "mean"):
         raise SettingError(f"reduction {reduction!r} is unknown; use 'sum' or 'mean'.")
-    if images.dim() != 4:
-        raise SettingError(f"images have the shape (N, 3, H, W), not {tuple(images.shape)}.")
+    finite_number("the power of the total variation", power, above_zero=True)
+    check_type("images", images, Tensor, TENSOR_ADVICE)
+    if images.dim() != 4 or not images.is_floating_point():
+        raise SettingError(f"images are floats (N, 3, H, W) in [0, 1], not {images.dtype} {tuple(images.shape)}.")
     vertical = _power(images[:, :, 1:] - images[:, :, :-1], power)  # (N, 3, H-1, W)
     horizontal = _power(images[..., 1:] - images[..., :-1], power)  # (N, 3, H, W-1)
     if reduction == "sum":

@@ -17,8 +17,8 @@ from torch import Tensor
 from .errors import SettingError
 from .images import Picture, as_image
 from .losses import content_loss, gram_matrix, style_loss, total_variation
-from .presets import Preset
-from .vgg import PREPROCESSING, VGGFeatures
+from .presets import Preset, get_preset
+from .vgg import PREPROCESSING, VGGFeatures, check_features
 
 
 class Targets(NamedTuple):
@@ -107,7 +107,7 @@ class Objective:
     """The total loss of a preset for given targets; call it with images (N, 3, H, W) in [0, 1].
 
     Args:
-        preset: Layers, weights and conventions.
+        preset: Layers, weights and conventions, or the name of a preset.
         features: The network; its pooling and preprocessing should be the preset's.
         content: (N, 3, H, W) or (1, 3, H, W) in [0, 1], of the images' size, or another picture that ``as_image``
             takes; None leaves the content term out.
@@ -117,20 +117,25 @@ class Objective:
         targets: Activations and Gram matrices, computed once, here.
 
     Raises:
-        SettingError: There is neither a content nor a style to match.
+        SettingError: The preset is unknown, the network is none, or there is neither a content nor a style to match.
         ImageError: A picture cannot be used.
     """
 
     targets: Targets
 
     def __init__(
-        self, preset: Preset, features: VGGFeatures, content: Picture | None = None, style: Picture | None = None
+        self,
+        preset: str | Preset,
+        features: VGGFeatures,
+        content: Picture | None = None,
+        style: Picture | None = None,
     ) -> None:
-        self.preset, self.features = preset, features
+        check_features(features)
+        self.preset, self.features = get_preset(preset), features
         content = None if content is None else as_image(content, "the content").to(features.device)
         style = None if style is None else as_image(style, "the style").to(features.device)
-        self.content_layers = dict(preset.content_layers) if content is not None else {}
-        self.style_layers = dict(preset.style_layers) if style is not None else {}
+        self.content_layers = dict(self.preset.content_layers) if content is not None else {}
+        self.style_layers = dict(self.preset.style_layers) if style is not None else {}
         if not self.content_layers and not self.style_layers:
             raise SettingError("there is nothing to match; give a content, a style or both, with at least one layer.")
         with torch.no_grad():

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .errors import SettingError, finite_number, whole_number
+from .errors import SettingError, finite_number, shown, whole_number
 from .images import Picture
 from .initialization import as_start
 from .objective import Loss
 from .presets import OptimizerName
-from .records import Callback, Record, Result, call_with_image
+from .records import Callback, Record, Result, call_with_image, check_callback
 from .runtime import keep_freed_memory
 
 OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
@@ -89,11 +89,13 @@ def synthesize(
         The best picture with the records of all evaluations.
 
     Raises:
-        SettingError: The optimizer is unknown, or a number cannot be used.
+        SettingError: The optimizer is unknown, or a number or the callback cannot be used.
+        NotFiniteError: No evaluation was finite.
         ImageError: The first picture cannot be used.
     """
+    check_callback(callback)
     if optimizer not in OPTIMIZERS:
-        raise SettingError(f"optimizer {optimizer!r:.60} is unknown; use one of {', '.join(OPTIMIZERS)}.")
+        raise SettingError(f"optimizer {shown(optimizer)} is unknown; use one of {', '.join(OPTIMIZERS)}.")
     whole_number("steps", steps)
     whole_number("history", history)
     rate = LEARNING_RATE[optimizer] if learning_rate is None else learning_rate
@@ -106,6 +108,11 @@ def synthesize(
         run = _Run(objective, init, callback, guard)
         del init  # one picture less in memory, where the caller has released it too
         stopped = _run_steps(run, steps, optimizer, rate, history, guard, progress)
+    if run.records and not run.has_best:
+        raise NotFiniteError(
+            "no evaluation had a finite loss and gradient; use smaller weights, a smaller learning rate, or "
+            "precision 'float32'."
+        )
     return run.result(stopped)
 
 
@@ -132,6 +139,10 @@ def _run_steps(
         except _StoppedByCallbackError:
             return "callback"
     return "finished"
+
+
+class NotFiniteError(SettingError):
+    """No evaluation of a run was finite, so that there is no picture but the first."""
 
 
 class _DivergedError(Exception):
@@ -222,9 +233,14 @@ class _Run:
         return record, totals, math.isfinite(record.total) and math.isfinite(gradient_sum)
 
     @property
+    def has_best(self) -> bool:
+        """Whether an evaluation was finite, so that there is a best picture."""
+        return all(map(math.isfinite, self.best_totals))
+
+    @property
     def can_roll_back(self) -> bool:
         """Whether there is a best picture, and the run has not failed too often in a row."""
-        return self.rollbacks_in_a_row < MAX_ROLLBACKS and all(map(math.isfinite, self.best_totals))
+        return self.rollbacks_in_a_row < MAX_ROLLBACKS and self.has_best
 
     def roll_back(self, note: str) -> None:
         """Return to the best picture; ``note`` goes into the next record."""

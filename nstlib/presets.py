@@ -20,7 +20,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from torch import Tensor
 
 from .architecture import layer_names
-from .errors import SettingError, did_you_mean, finite_number, whole_number
+from .errors import SettingError, did_you_mean, finite_number, shown, whole_number
 from .losses import GramDivisor, Reduction, TVReduction
 from .vgg import Pooling, Preprocessing
 
@@ -118,6 +118,23 @@ class Preset:
     def __hash__(self) -> int:
         return hash((self.name, self.source))  # the layers are dictionaries, which have no hash
 
+    def check_weights(self, content: bool = True, style: bool = True) -> None:
+        """Check that a term of the loss has a weight.
+
+        Args:
+            content: Whether there is a content, so that its term counts.
+            style: Whether there is a style.
+
+        Raises:
+            SettingError: All weights are 0.
+        """
+        weights = [self.tv_weight]
+        weights += [self.content_weight * weight for weight in self.content_layers.values() if content]
+        weights += [self.style_weight * weight for weight in self.style_layers.values() if style]
+        has_weight = any(weight.any() if isinstance(weight, Tensor) else weight for weight in weights)
+        if (content or style) and not has_weight:
+            raise SettingError("the weights are all 0, so there is nothing to minimise; give a weight above 0.")
+
     def replace(self, **changes: Any) -> Preset:
         """Return the preset with some fields replaced; None leaves a field as it is.
 
@@ -141,7 +158,7 @@ def layer_weights(layers: Layers) -> dict[str, float]:
     """
     names = list(layers) if isinstance(layers, Iterable) and not isinstance(layers, str) else [layers]
     if not all(isinstance(name, str) for name in names):
-        raise SettingError(f"layers are names such as 'relu4_2', alone or with weights, not {layers!r:.60}.")
+        raise SettingError(f"layers are names such as 'relu4_2', alone or with weights, not {shown(layers)}.")
     weights = dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(names, 1 / max(1, len(names)))
     for name, weight in weights.items():
         _check_weight(f"the weight of {name}", weight)

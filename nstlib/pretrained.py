@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .architecture import WIDTHS, layer_names
-from .errors import WeightsError
+from .errors import WeightsError, shown
+from .files import quoted
 from .runtime import profile
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ COMPACT = "compact"
 IMAGENET = "imagenet"
 
 StateDict = Mapping[str, Tensor]
-Weights = str | Path | StateDict
+Weights = str | Path | StateDict | nn.Module
 
 
 def default_weights() -> str:
@@ -38,13 +39,18 @@ def load_state(arch: str, weights: Weights) -> StateDict:
 
     Args:
         arch: "vgg19" or "vgg16".
-        weights: "compact", "imagenet", the path of a safetensors or .pth file, or a state dict, returned as it is.
+        weights: "compact", "imagenet", the path of a safetensors or .pth file, or a state dict, returned as it is;
+            of a network its state dict is taken.
 
     Raises:
         WeightsError: The weights do not exist, cannot be downloaded or cannot be read.
     """
+    if isinstance(weights, nn.Module):
+        return weights.state_dict()
     if isinstance(weights, Mapping):
         return weights
+    if not isinstance(weights, str | Path):
+        raise WeightsError(f"weights are 'compact', 'imagenet', a path or a state dict, not {shown(weights)}.")
     if weights == COMPACT:
         if arch != "vgg19":
             raise WeightsError(
@@ -54,14 +60,12 @@ def load_state(arch: str, weights: Weights) -> StateDict:
         return compact_state()[0]
     if weights == IMAGENET:
         return download_imagenet(arch)
-    if not isinstance(weights, str | Path):
-        raise WeightsError(f"weights are 'compact', 'imagenet', a path or a state dict, not {weights!r:.60}.")
+    if not Path(weights).is_file():
+        raise WeightsError(f"weights {quoted(weights)} do not exist; use 'compact', 'imagenet' or the path of a file.")
     return _read_file(Path(weights))
 
 
 def _read_file(path: Path) -> StateDict:
-    if not path.is_file():
-        raise WeightsError(f"weights '{path}' do not exist; use 'compact', 'imagenet' or the path of a file.")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

@@ -64,6 +64,14 @@ Callback = Callable[[Record], object]
 """Called once per evaluation or training step; returning False stops the run."""
 
 
+def check_callback(callback: Callback | None) -> None:
+    """Raise SettingError for a callback that cannot be called; None means that there is none."""
+    if callback is not None and not callable(callback):
+        raise SettingError(
+            f"callback is of the type {type(callback).__name__}; give a function of one Record, or None."
+        )
+
+
 def call_with_image(callback: Callback, record: Record, get_image: Callable[[], Tensor]) -> bool:
     """Call ``callback`` while ``record.image`` is available; return whether the run should go on."""
     record.get_image = get_image

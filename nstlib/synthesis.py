@@ -6,25 +6,25 @@ and runs ``optimize.synthesize`` once per size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .errors import ImageError, SettingError, whole_number
+from .errors import ImageError, SettingError, shown, whole_number
 from .images import MAX_PIXELS, Picture, as_image, resize
 from .initialization import LARGEST_SEED, as_start, make_init
 from .objective import Objective
-from .optimize import LEARNING_RATE, synthesize
+from .optimize import LEARNING_RATE, NotFiniteError, synthesize
 from .presets import InitName, Layers, OptimizerName, Preset, get_preset
 from .pretrained import Weights
 from .pyramid import coarse_to_fine
-from .records import Callback, Result, offset_callback
+from .records import Callback, Result, check_callback, offset_callback
 from .runtime import Precision, pick_device
 from .tiling import TILE_OPTIMIZER, TiledObjective, check_tile
-from .vgg import VGGFeatures
+from .vgg import VGGFeatures, check_features
 
 
 def transfer(
@@ -184,7 +184,8 @@ def texture(
         NstError: As ``transfer``.
     """
     style = as_image(style, "the style")
-    shape = (len(style), 3, *(style.shape[2:] if size is None else [size] if isinstance(size, int) else size))
+    sides = style.shape[2:] if size is None else size if isinstance(size, Iterable) else [size]
+    shape = (len(style), 3, *sides)
     return paint(
         None,
         style,
@@ -357,6 +358,9 @@ def paint(
     Raises:
         NstError: As ``transfer``.
     """
+    check_callback(callback)
+    if features is not None:
+        check_features(features)
     preset = get_preset(preset).replace(
         steps=steps,
         content_weight=content_weight,
@@ -368,6 +372,7 @@ def paint(
         learning_rate=learning_rate,
         history=history,
     )
+    preset.check_weights(content is not None, style is not None)
     content = None if content is None else as_image(content, "the content")
     style = None if style is None else as_image(style, "the style")
     init = preset.init if init is None else init
@@ -469,6 +474,11 @@ class _Painting:
                     raise
                 result.stopped = "interrupted"
                 break
+            except NotFiniteError:
+                if result is None:
+                    raise
+                result.stopped = "diverged"
+                break
             result = _joined(result, part)
             if result.stopped != "finished":
                 break
@@ -540,8 +550,8 @@ def _joined(earlier: Result | None, later: Result) -> Result:
 
 
 def _check_shape(shape: tuple[int, ...]) -> None:
-    if len(shape) != 4 or shape[1] != 3:
-        raise SettingError(f"the result has the shape (N, 3, height, width), not {tuple(shape)!r:.60}.")
+    if not isinstance(shape, Sequence) or len(shape) != 4 or shape[1] != 3:
+        raise SettingError(f"the result has the shape (N, 3, height, width), not {shown(shape)}.")
     for side in shape:
         whole_number("each number of the result's shape", side)
     if shape[2] * shape[3] > MAX_PIXELS:

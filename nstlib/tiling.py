@@ -107,7 +107,7 @@ class TiledObjective(Objective):
 
     def __init__(
         self,
-        preset: Preset,
+        preset: str | Preset,
         features: VGGFeatures,
         content: Picture | None = None,
         style: Picture | None = None,

@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import fast as fast_path
-from .architecture import BLOCKS, WIDTHS, layer_names
-from .errors import ImageError, LayerError, SettingError, WeightsError, did_you_mean
+from .architecture import BLOCKS, WIDTHS, as_names, layer_names
+from .errors import ImageError, LayerError, SettingError, WeightsError, check_type, did_you_mean
 from .images import Picture, as_image
-from .pretrained import StateDict, Weights, default_weights, load_state
-from .runtime import Precision, pick_device, pick_precision
+from .pretrained import COMPACT, IMAGENET, StateDict, Weights, default_weights, load_state
+from .runtime import Precision, holds_values, pick_device, pick_precision
 
 Pooling = Literal["max", "avg"]
 Preprocessing = Literal["imagenet", "imagenet255", "caffe255"]
@@ -75,8 +75,8 @@ class VGGFeatures(nn.Module):
         arch: "vgg19" or "vgg16".
         weights: "compact" (the narrow VGG-19 in this package), "imagenet" (torchvision's, downloaded once and checked
             by hash), the path of a safetensors or .pth file with torchvision's keys (``features.0.weight`` ...), or
-            such a state dict; or what ``state_dict()`` of a ``VGGFeatures`` returns. It may end after any layer. None
-            takes ``default_weights()``.
+            such a state dict; what ``state_dict()`` of a ``VGGFeatures`` returns; or a network with such a state dict,
+            for example torchvision's. It may end after any layer. None takes ``default_weights()``.
         pooling: "max" (as trained) or "avg" (Gatys 2015: smoother gradients).
         rescale: With "avg", multiply the output of each pooling by a constant, measured on a test picture, so that
             activations keep the size that they have with max pooling.
@@ -85,11 +85,12 @@ class VGGFeatures(nn.Module):
         preprocessing: A key of ``PREPROCESSING``. Images are always passed as RGB in [0, 1].
         float32_until: In bfloat16, the last convolution whose values are computed in float32; None takes
             what keeps the gradient right, see ``FLOAT32_UNTIL``.
-        fast: Whether to run the fast path; see ``fast``. Of the transforms of ``torch.func`` it supports grad; vmap and
-            jvp need False.
+        fast: Whether to run the fast path; see ``fast``. Inside ``torch.func.vmap`` and ``jvp``, for which it has no
+            rules, the plain loop runs in its place.
         channel_order: "bgr" for weights that expect BGR, such as the files of neural-style-pt, which come from Caffe
             and have the same keys as torchvision's; they also need preprocessing "caffe255". The input channels of the
-            first convolution are reversed on loading, so ``state_dict()`` holds weights for RGB.
+            first convolution are reversed on loading, so ``state_dict()`` holds weights for RGB. "compact", "imagenet"
+            and what a ``VGGFeatures`` has saved are for RGB, and "bgr" is refused for them.
 
     Attributes:
         weights_name: "compact", "imagenet", the name of the file, or "a dictionary".
@@ -99,7 +100,7 @@ class VGGFeatures(nn.Module):
         dtype: Precision of the activations that are returned.
 
     Raises:
-        SettingError: A choice is unknown, or the device cannot be used.
+        SettingError: A choice is unknown or does not fit the weights, or the device cannot be used.
         LayerError: ``float32_until`` is not a convolution.
         WeightsError: The weights do not exist or do not fit.
     """
@@ -136,7 +137,10 @@ class VGGFeatures(nn.Module):
         offset = torch.tensor(mean).view(1, 3, 1, 1) / torch.tensor(std).view(1, 3, 1, 1)
         self.register_buffer("input_scale", scale, persistent=False)
         self.register_buffer("input_offset", offset, persistent=False)
-        self.convs = _convolutions(arch, load_state(arch, weights), channel_order)
+        state = load_state(arch, weights)
+        if channel_order == "bgr" and (weights in (COMPACT, IMAGENET) or "convs.conv1_1.weight" in state):
+            raise SettingError("these weights are for RGB already; leave out channel_order='bgr'.")
+        self.convs = _convolutions(arch, state, channel_order)
         self.convs.requires_grad_(False)
         self.float32_until = self._check_float32_until(float32_until)
         self.dtype = torch.float32
@@ -175,10 +179,10 @@ class VGGFeatures(nn.Module):
         convs = [n for n in self.available[: self._index(layer) + 1] if n.startswith(f"conv{block}")]
         return self._conv(convs[-1]).out_channels
 
-    def check(self, layers: Iterable[str]) -> None:
+    def check(self, layers: str | Iterable[str]) -> None:
         """Raise LayerError for a name that does not exist or that the weights do not reach."""
         available = self.available
-        for name in layers:
+        for name in as_names(layers):
             if name not in self.names:
                 raise LayerError(f"{self.arch} has no layer {name!r}; {did_you_mean(name, self.names)}".rstrip())
             if name not in available:
@@ -201,13 +205,16 @@ class VGGFeatures(nn.Module):
 
         Raises:
             LayerError: A name is unknown or not available.
-            ImageError: The images have another shape, type or device, or are plainly not in [0, 1].
+            ImageError: The images have another shape, type or device, are not finite, or are plainly not in [0, 1].
         """
-        if not isinstance(images, Tensor):
+        if not isinstance(images, Tensor) or images.layout != torch.strided:  # as_image refuses other layouts
             images = as_image(images).to(self.device)
-        layers = [layers] if isinstance(layers, str) else list(dict.fromkeys(layers))
+        layers = as_names(layers)
         if leaves_range(images):
-            raise ImageError("the images hold values above 10, but pixels are in [0, 1]; divide by 255.")
+            raise ImageError(
+                "the images hold values that are not finite or above 10; bring them into [0, 1], from "
+                "0..255 divide by 255."
+            )
         found = dict(self.iter_features(images, layers))
         return {name: found[name] for name in layers}
 
@@ -217,11 +224,11 @@ class VGGFeatures(nn.Module):
         A loss that is computed at once finds the activation in the cache. And the backward pass, which runs in the
         opposite order, then computes each layer's gradient when it reaches the layer, not all of them at its start.
         """
-        wanted = {layers} if isinstance(layers, str) else set(layers)
+        wanted = set(as_names(layers))
         names = self._names_until_deepest(wanted)
         self._check_images(images, names)
         pixels = images * self.input_scale - self.input_offset
-        if not self.fast or self._needs_plain_loop():
+        if not self.fast or self._needs_plain_loop() or fast_path.is_transformed(images):
             return self._iter_plain(pixels, names, wanted)
         pool_gain = self.pool_gain if self.pooling == "avg" else None
         convs = {name: self._conv(name) for name in names if name.startswith("conv")}
@@ -303,6 +310,11 @@ class VGGFeatures(nn.Module):
         return f"{self.arch}, weights={self.weights_name}, pooling={self.pooling}, {self.dtype}"
 
 
+def check_features(features: object) -> None:
+    """Raise SettingError if an argument that shall be a ``VGGFeatures`` is something else."""
+    check_type("features", features, VGGFeatures, "make a network, such as VGGFeatures('vgg19')")
+
+
 def _name_of(weights: Weights) -> str:
     return Path(weights).name if isinstance(weights, str | Path) else "a dictionary"
 
@@ -321,9 +333,9 @@ def _dead_leaves(size: int = 160, seed: int = 0) -> Tensor:
 
 
 def leaves_range(images: Tensor) -> bool:
-    """Return whether images are plainly not in [0, 1]: whether a value is beyond ``LARGEST_PIXEL``."""
+    """Return whether images are plainly not in [0, 1]: whether a value is NaN or beyond ``LARGEST_PIXEL``."""
     with contextlib.suppress(RuntimeError):  # there are no values, or none that can be read, as in torch.func.vmap
-        return not torch.compiler.is_compiling() and bool(images.detach().abs().max() > LARGEST_PIXEL)
+        return not torch.compiler.is_compiling() and not images.detach().abs().max() <= LARGEST_PIXEL
     return False
 
 
@@ -338,6 +350,9 @@ def _convolutions(arch: str, state: StateDict, channel_order: ChannelOrder) -> n
                 f"{key} has the shape {tuple(weight.shape)}, but {name} of {arch} needs "
                 f"(C, {in_channels}, 3, 3); these weights belong to another network."
             )
+        for values in (weight, bias):
+            if not holds_values(values) or not values.isfinite().all():
+                raise WeightsError(f"the weights of {name} are not finite numbers; get a complete copy of them.")
         conv = nn.Conv2d(in_channels, weight.shape[0], 3, padding=1)
         if name == "conv1_1" and channel_order == "bgr":
             weight = weight.flip(1)

@@ -101,3 +101,29 @@ def test_gradients_of_many_outputs_at_once(pooling):
         directions = torch.randn(4, *features.shape, generator=torch.Generator().manual_seed(3))
         found.append(torch.autograd.grad(features, x, directions, is_grads_batched=True)[0])
     assert torch.allclose(*found, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("pooling", "rescale"), NETWORKS)
+def test_inside_transforms_without_a_rule_the_plain_loop_runs(pooling, rescale):
+    """vmap ended in "required rank 4 tensor to use channels_last", jvp in NotImplementedError."""
+    fast, plain = both_paths(pooling=pooling, rescale=rescale, precision="float32")
+    pictures, directions = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16)
+
+    def results(network: VGGFeatures) -> list[Tensor]:
+        def loss(x: Tensor) -> Tensor:
+            return network(x, "relu2_1")["relu2_1"].square().sum()
+
+        with torch.autograd.forward_ad.dual_level():
+            dual = torch.autograd.forward_ad.make_dual(pictures, directions)
+            tangent = torch.autograd.forward_ad.unpack_dual(loss(dual)).tangent
+        return [
+            torch.func.vmap(loss)(pictures[:, None]),
+            torch.func.vmap(torch.func.grad(loss))(pictures[:, None]),
+            torch.func.jvp(loss, (pictures,), (directions,))[1],
+            torch.func.jvp(torch.func.grad(loss), (pictures,), (directions,))[1],
+            torch.func.grad(loss)(pictures),
+            tangent,
+        ]
+
+    for found, expected in zip(results(fast), results(plain)):
+        assert torch.allclose(found, expected, rtol=1e-3, atol=1e-4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -105,3 +106,36 @@ def test_errors_for_unknown_settings():
     ):
         with pytest.raises(SettingError):
             call()
+
+
+TEN, ARRAY = torch.rand(1, 3, 4, 4), np.zeros((4, 4, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: total_variation(ARRAY), "ndarray; give a tensor"),
+        (lambda: gram_matrix(None), "NoneType; give a tensor"),
+        (lambda: content_loss(None, TEN), "NoneType; give a tensor"),
+        (lambda: content_loss(TEN, None), "the target is of the type NoneType"),
+        (lambda: style_loss(TEN[0], [1]), "the target is of the type list"),
+        (lambda: content_loss(torch.tensor(1.0), torch.tensor(1.0)), "does not fit"),
+        (lambda: total_variation(TEN > 0.5), "images are floats .* not torch.bool"),
+        (lambda: total_variation((TEN * 9).int()), "images are floats .* not torch.int32"),
+        (lambda: total_variation(TEN, power=float("nan")), "power of the total variation must be a number > 0"),
+        (lambda: total_variation(TEN, power=-1), "power"),
+        (lambda: total_variation(TEN, power=float("inf")), "power"),
+    ],
+)
+def test_errors_for_what_is_no_tensor_or_no_power(call, words):
+    with pytest.raises(SettingError, match=words):
+        call()
+
+
+def test_gram_matrix_inside_the_transforms_of_torch_func():
+    """Forward-mode differentiation was not implemented for the fast way."""
+    f, direction = torch.rand(2, 3, 4, 5), torch.rand(2, 3, 4, 5)
+    expected = torch.func.jvp(lambda x: torch.einsum("nihw,njhw->nij", x, x) / 20, (f,), (direction,))
+    for found, right in zip(torch.func.jvp(gram_matrix, (f,), (direction,)), expected):
+        assert torch.allclose(found, right, atol=1e-5)
+    assert torch.allclose(torch.func.vmap(gram_matrix)(f[:, None])[:, 0], gram_matrix(f), atol=1e-5)

@@ -31,7 +31,7 @@ MAY_IMPORT = {
 }
 """Which packages the modules of each package may import. ``nstlib/__init__.py``, the public interface, is exempt."""
 
-CORE_LINES = 1_950
+CORE_LINES = 2_100
 """Limit on the logical lines of code of the core."""
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -231,3 +232,34 @@ def test_settings_that_follow_the_original_code():
     assert get_preset("gatys_pytorch").history == 100  # torch's L-BFGS without arguments
     assert get_preset("pytorch_examples").arch == "vgg16"
     assert all(preset.arch == "vgg19" for name, preset in PRESETS.items() if name != "pytorch_examples")
+
+
+HUGE = 10**400
+
+
+@pytest.mark.parametrize("value", [HUGE, -HUGE, 10**5000], ids=["huge", "negative", "too long to print"])
+@pytest.mark.parametrize("name", ["content_weight", "style_weight", "tv_weight", "learning_rate", "style_factor"])
+def test_whole_numbers_beyond_the_range_of_floats_are_refused(name, value):
+    """They ended in OverflowError, or in ValueError where the message would have shown them."""
+    with pytest.raises(SettingError, match=f"{name.replace('_', ' ')} must be a number"):
+        get_preset("course").replace(**{name: value})
+    with pytest.raises(SettingError, match="steps must be a whole number"):
+        get_preset("course").replace(steps=10**5000)
+
+
+def test_messages_are_one_line_whatever_they_show():
+    with pytest.raises(SettingError) as caught:
+        get_preset("course").replace(style_layers=[np.zeros((9, 9))])
+    assert "\n" in caught.value.args[0]
+    assert "\n" not in str(caught.value)
+
+
+def test_an_objective_takes_the_name_of_a_preset(painting):
+    features = VGGFeatures(weights=narrow_state(), pooling="avg")
+    by_name, by_preset = (Objective(p, features, painting, painting) for p in ("course", get_preset("course")))
+    assert by_name.preset is by_preset.preset
+    assert torch.equal(by_name(1 - painting), by_preset(1 - painting))
+    with pytest.raises(SettingError, match="preset 'coarse' is unknown"):
+        Objective("coarse", features, painting)
+    with pytest.raises(SettingError, match="features is of the type str"):
+        Objective("course", "vgg19", painting)

@@ -18,6 +18,7 @@ from nstlib import (
     VGGFeatures,
     WeightsError,
     get_preset,
+    paint,
     reconstruct,
     resize,
     synthesize,
@@ -414,3 +415,61 @@ def test_a_callbacks_own_stop_iteration_is_not_swallowed(network, photo, paintin
 
     with pytest.raises(StopIteration):
         transfer(photo, painting, features=network, steps=3, callback=stop)
+
+
+# --- what a critical user tried ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("guard", [True, False])
+def test_error_where_no_evaluation_was_finite(network, photo, painting, guard):
+    """The content came back as the result."""
+    with pytest.raises(SettingError, match="a finite loss and gradient; use smaller weights"):
+        transfer(photo, painting, features=network, steps=5, style_weight=1e308, guard=guard)
+
+
+def test_a_later_scale_without_a_finite_evaluation_keeps_the_scale_before(network, photo, painting, monkeypatch):
+    terms = Objective.terms
+
+    def overflowing(self, images):
+        found = terms(self, images)
+        return found._replace(tv=found.tv * math.inf) if max(images.shape) > 40 else found
+
+    monkeypatch.setattr(Objective, "terms", overflowing)
+    result = transfer(photo, painting, features=network, steps=5, scales=2)
+    assert (result.stopped, len(result.records)) == ("diverged", 5)
+    assert result.image.shape == photo.shape
+    assert math.isfinite(result.best.total)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda p, s: transfer(p, s, features="vgg19"), "features is of the type str; make a network"),
+        (lambda p, s: transfer(p, s, callback=5), "callback is of the type int; give a function"),
+        (lambda p, s: texture(s, 256.0), "must be a whole number|has the shape"),
+        (lambda p, s: texture(s, (256.0, 256)), "must be a whole number"),
+        (lambda p, s: paint(p, s, 5), r"has the shape \(N, 3, height, width\), not 5"),
+        (lambda p, s: transfer(p, s, style_weight=10**400), "style weight must be a number"),
+        (lambda p, s: transfer(p, s, content_weight=0, style_weight=0, tv_weight=0), "weights are all 0"),
+        (lambda p, s: texture(s, style_weight=0, tv_weight=0), "weights are all 0"),
+        (lambda p, s: texture(s, style_layers={"relu1_1": 0}, tv_weight=0.0), "weights are all 0"),
+        (lambda p, s: reconstruct(p, "relu1_1", content_weight=torch.zeros(1), tv_weight=0), "weights are all 0"),
+    ],
+)
+def test_mistakes_are_noticed_before_the_network_is_made(photo, painting, monkeypatch, call, words):
+    monkeypatch.setattr("nstlib.synthesis.VGGFeatures", lambda *_, **__: pytest.fail("the work has begun"))
+    with pytest.raises(SettingError, match=words):
+        call(photo, painting)
+
+
+def test_one_weight_above_zero_is_enough(network, photo, painting):
+    zero, some = torch.zeros(1), torch.tensor([0.0])
+    some[0] = 2.0
+    for weights in ({"tv_weight": 1.0}, {"content_weight": some}, {"style_weight": 3}):
+        given = {"content_weight": zero, "style_weight": 0, "tv_weight": 0.0, **weights}
+        assert transfer(photo, painting, features=network, steps=2, **given).stopped == "finished"
+
+
+def test_error_of_synthesize_for_a_callback_that_cannot_be_called(network, photo, painting):
+    with pytest.raises(SettingError, match="callback is of the type str"):
+        synthesize(Objective("course", network, photo, painting), photo, callback="print")

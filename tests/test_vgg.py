@@ -424,3 +424,82 @@ def test_classify_returns_the_likeliest_classes(photo):
     assert len(predictions) == 3
     assert all(isinstance(name, str) and 0 < probability < 1 for name, probability in predictions)
     assert predictions[0][1] >= predictions[1][1]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(float("nan"), "not finite or above 10"), (float("inf"), "not finite or above 10"), (200.0, "divide by 255")],
+)
+def test_images_that_are_not_finite_are_refused(state, value, words):
+    images = torch.rand(1, 3, 16, 16)
+    images[0, 1, 2, 3] = value
+    with pytest.raises(ImageError, match=words):
+        VGGFeatures(weights=state)(images, "relu1_1")
+
+
+def test_sparse_images_are_refused(state):
+    with pytest.raises(ImageError, match="sparse"):
+        VGGFeatures(weights=state)(torch.rand(1, 3, 16, 16).to_sparse(), "relu1_1")
+
+
+@pytest.mark.parametrize("layers", [None, 5, [None], [["relu1_1"]]])
+def test_errors_for_layers_that_are_no_names(state, layers):
+    network, images = VGGFeatures(weights=state), torch.rand(1, 3, 16, 16)
+    for call in (lambda: network(images, layers), lambda: network.iter_features(images, layers)):
+        with pytest.raises(LayerError, match="layers are names such as"):
+            call()
+    with pytest.raises(LayerError, match="layers are names such as"):
+        network.check(layers)
+
+
+@pytest.mark.parametrize("arch", [[], {}, None, 19])
+def test_errors_for_an_architecture_that_is_no_name(arch, state):
+    for call in (layer_names, lambda arch: VGGFeatures(arch, state)):
+        with pytest.raises(SettingError, match="architecture .* is unknown"):
+            call(arch)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("key", ["features.0.weight", "features.28.bias"])
+def test_weights_that_are_not_finite_are_refused(state, key, value):
+    state[key].flatten()[0] = value
+    with pytest.raises(WeightsError, match="are not finite numbers"):
+        VGGFeatures(weights=state)
+    with pytest.raises(WeightsError, match="are not finite numbers"):
+        VGGFeatures(weights={name: tensor.to("meta") for name, tensor in narrow_state().items()})
+
+
+def test_a_network_may_be_given_as_weights(state):
+    """The message had four lines."""
+    network, images = VGGFeatures(weights=state, precision="float32"), torch.rand(1, 3, 16, 16)
+    theirs = nn.Module()
+    theirs.features = nn.Sequential(
+        *(
+            nn.Conv2d(*state[f"features.{i}.weight"].shape[1::-1], 3) if name.startswith("conv") else nn.ReLU()
+            for i, name in enumerate(layer_names("vgg19"))
+        )
+    )
+    theirs.load_state_dict(state)
+    for weights in (network, theirs):
+        again = VGGFeatures(weights=weights, precision="float32")
+        assert torch.equal(again(images, "relu2_1")["relu2_1"], network(images, "relu2_1")["relu2_1"])
+        assert again.weights_name == "a dictionary"
+    with pytest.raises(WeightsError, match="torchvision's key names") as caught:
+        VGGFeatures(weights=nn.Sequential(nn.ReLU(), nn.ReLU()))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(WeightsError, match="a path or a state dict, not array") as caught:
+        VGGFeatures(weights=np.zeros((3, 3)))
+    assert "\n" not in str(caught.value)
+
+
+def test_channels_are_not_reversed_twice(state):
+    bgr = {**state, "features.0.weight": state["features.0.weight"].flip(1)}
+    network = VGGFeatures(weights=bgr, channel_order="bgr")
+    for weights in (network.state_dict(), network, "compact"):
+        with pytest.raises(SettingError, match="are for RGB already; leave out channel_order='bgr'"):
+            VGGFeatures(weights=weights, channel_order="bgr")
+
+
+def test_weights_with_an_empty_name_are_called_so():
+    with pytest.raises(WeightsError, match="weights '' do not exist"):
+        VGGFeatures(weights="")
