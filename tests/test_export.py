@@ -83,3 +83,13 @@ def test_errors_for_unusable_files_and_settings(tmp_path, monkeypatch):
     with pytest.raises(ExportError, match=r"could not export this network \(division by zero\)"):
         export_onnx(net, path)
     assert path.read_bytes() == b"no network"
+
+
+def test_errors_for_what_is_no_network_or_no_path(tmp_path):
+    for call in (lambda: export_onnx("waves", tmp_path / "a.onnx"), lambda: check_onnx("waves", tmp_path / "a.onnx")):
+        with pytest.raises(SettingError, match="the network is of the type str"):
+            call()
+    with pytest.raises(FileError, match="give a path"):
+        export_onnx(TransformerNet(**TINY), None)
+    with pytest.raises(SettingError, match="the opset must be a whole number"):
+        export_onnx(TransformerNet(**TINY), tmp_path / "a.onnx", opset="18")

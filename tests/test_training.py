@@ -348,3 +348,33 @@ def test_ctrl_c_does_not_end_the_processes_that_read_photos(config, tmp_path):
     assert process.returncode == 0, rest[-2000:]
     assert b"continue with --resume" in rest
     assert 0 < steps_in_checkpoint(tmp_path / "run") < 400
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"photos": Path("photos")}, "photos is .*, which is not of the type str"),
+        ({"styles": "waves.jpg"}, "styles is 'waves.jpg', which is not a list of texts"),
+        ({"output": None}, "output is None, which is not of the type str"),
+        ({"learning_rate": "1e-3"}, "learning_rate must be a number"),
+        ({"learning_rate": 10**400}, "learning_rate must be a number"),
+        ({"compile": "yes"}, "compile is 'yes', which is not of the type bool"),
+        ({"device": "meta"}, "device 'meta' cannot be used here"),
+        ({"content_weight": 0.0, "style_weight": 0.0, "tv_weight": 0.0}, "weights are all 0"),
+    ],
+)
+def test_errors_for_settings_of_another_type_or_without_an_effect(config, changes, message):
+    with pytest.raises(SettingError, match=message):
+        train(replace(config, **changes))
+
+
+def test_errors_for_other_arguments(config):
+    for call, message in (
+        (lambda: train({"photos": config.photos}), "config is of the type dict; make one with TrainingConfig"),
+        (lambda: Trainer(None), "config is of the type NoneType"),
+        (lambda: train(config, features="vgg19"), "features is of the type str"),
+        (lambda: train(config, callback=5), "callback is of the type int"),
+    ):
+        with pytest.raises(SettingError, match=message):
+            call()
+    assert not Path(config.output).exists()

@@ -357,3 +357,20 @@ def test_the_recipe_trains_the_published_network_on_center_crops(config, state):
         left = round((60 - h) / 2)
         middle = images.resize(photo[:, :, :, left : left + h], (32, 32))
         assert torch.equal(crops[n][0], middle[0])
+
+
+def test_a_training_that_fails_early_leaves_no_folders(config, tmp_path):
+    """The trial of the folder of sheets, and folders around the output, stayed."""
+    output = tmp_path / "new" / "newer" / "run"
+    with pytest.raises(ImageError, match="does not exist"):
+        train(replace(config, output=str(output), styles=("missing.jpg",), picture_every=2))
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(FileError, match="cannot be written"):
+        train(replace(config, output=str(tmp_path / "new" / ("a" * 300))))
+    assert not (tmp_path / "new").exists()
+
+
+def test_resuming_with_other_settings_says_what_to_do(config):
+    train(config, callback=stop_after(1))
+    with pytest.raises(SettingError, match="steps = 6, not 20; resume with the same, or begin .* as 'start'"):
+        train(replace(config, steps=20), resume=True)

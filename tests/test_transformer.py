@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from nstlib import images
 from nstlib.errors import FileError, ImageError, SettingError, WeightsError
 from nstlib.feedforward.layers import InstanceNorm, reflect_conv, reflect_conv_four_at_once
-from nstlib.feedforward.transformer import TransformerNet, stylize
+from nstlib.feedforward.transformer import EXAMPLES_LAYERS, TransformerNet, stylize
 
 TINY = {"width": 4, "blocks": 1}
 
@@ -479,3 +479,47 @@ def test_damage_to_a_file_is_noticed(tmp_path, dtype):
         path.write_bytes(damaged)
         with pytest.raises(WeightsError):
             TransformerNet.load(path)
+
+
+# --- what a critical user tried ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", [{"width": True}, {"norm": "conditional", "styles": True}, {"blocks": False}])
+def test_truth_values_are_no_numbers(wrong):
+    with pytest.raises(SettingError, match="must be a whole number"):
+        TransformerNet(**wrong)
+
+
+def test_whole_numbers_of_numpy_can_be_saved(tmp_path):
+    net = TransformerNet(width=np.int64(4), blocks=0)
+    assert TransformerNet.load(net.save(tmp_path / "net.safetensors")).config == net.config
+
+
+def test_the_network_says_what_it_takes():
+    net = TransformerNet(**TINY)
+    for wrong in (Image.new("RGB", (8, 8)), np.zeros((1, 3, 8, 8)), "photo.jpg", None):
+        with pytest.raises(ImageError, match="or use stylize"):
+            net(wrong)
+    with pytest.raises(SettingError, match=r"the network is of the type str; .* load_model\('waves'\)"):
+        stylize("waves", torch.rand(1, 3, 8, 8))
+    for wrong in (None, 5):
+        with pytest.raises(FileError, match="give a path"):
+            TransformerNet.load(wrong)
+        with pytest.raises(FileError, match="give a path"):
+            net.save(wrong)
+
+
+def test_a_checkpoint_of_pytorch_examples_that_is_not_finite_is_refused():
+    net = TransformerNet(**TINY, pixels="byte")
+    state = {f"{theirs}.weight": net.get_parameter(f"{ours}.weight") for theirs, ours in EXAMPLES_LAYERS.items()}
+    state |= {f"{theirs}.bias": net.get_parameter(f"{ours}.bias") for theirs, ours in EXAMPLES_LAYERS.items()}
+    for number, ours in ((1, "first"), (2, "second")):
+        for kind, layer in (("conv", "conv.conv2d"), ("in", "norm")):
+            for name in ("weight", "bias"):
+                theirs = f"res1.{kind}{number}{'.conv2d' if kind == 'conv' else ''}.{name}"
+                state[theirs] = net.get_parameter(f"blocks.0.{ours}.{layer.split('.')[0]}.{name}")
+    state = {key: value.detach()[0] if value.dim() == 2 else value.detach() for key, value in state.items()}
+    TransformerNet.from_pytorch_examples(state)
+    state["in1.weight"] = state["in1.weight"] * float("nan")
+    with pytest.raises(WeightsError, match="weights that are not finite"):
+        TransformerNet.from_pytorch_examples(state)

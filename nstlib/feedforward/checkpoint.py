@@ -116,7 +116,10 @@ class Checkpoint:
         for name, value in config.as_dict().items():
             saved = self.config.get(name)
             if name not in RESUME_MAY_CHANGE | PATHS and saved != value:
-                raise SettingError(f"the checkpoint was trained with {name} = {saved!r}, not {value!r}.")
+                raise SettingError(
+                    f"the checkpoint was trained with {name} = {saved!r}, not {value!r}; resume with the same, or "
+                    "begin a new training with its network as 'start' and another output."
+                )
 
 
 def _unsealed(data: bytes) -> dict[str, Any]:

@@ -200,13 +200,17 @@ class TrainingConfig:
 
     def check(self) -> None:
         """Raise SettingError for a value that cannot be used; network and extractor check what they take themselves."""
+        for name, hint in typing.get_type_hints(TrainingConfig).items():
+            if hint not in (int, float, float | None):  # numbers follow
+                _converted(name, getattr(self, name), hint)
         for name, (least, most) in LIMITS.items():
             if not (name == "style_size" and self.style_size == 0):
                 whole_number(name, getattr(self, name), least, most)
         for name in ("content_weight", "style_weight", "tv_weight", "outlier_weight"):
             if getattr(self, name) is not None:
                 finite_number(name, getattr(self, name))
-        if not (0 < self.learning_rate < 1 and 0 < self.crop <= 1):
+        rate, crop = (finite_number(name, getattr(self, name)) for name in ("learning_rate", "crop"))
+        if not (0 < rate < 1 and 0 < crop <= 1):
             raise SettingError("learning_rate and crop must be above 0, learning_rate below 1 and crop at most 1.")
         for name, choices in (("decay", typing.get_args(Decay)), ("crops", typing.get_args(Crop))):
             if getattr(self, name) not in choices:

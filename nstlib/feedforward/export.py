@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import ExportError, NstError, SettingError
-from ..files import write_atomically
-from .transformer import MIN_SIDE, TransformerNet
+from ..errors import ExportError, NstError, SettingError, whole_number
+from ..files import check_place, write_atomically
+from .transformer import MIN_SIDE, TransformerNet, check_network
 
 OPSET = 18
 """The version of ONNX that PyTorch's exporter writes without a conversion; runtimes since early 2023 read it."""
@@ -56,12 +56,14 @@ def export_onnx(net: TransformerNet, path: str | Path, opset: int = OPSET) -> Pa
 
     Raises:
         ExportError: The packages of the extra "onnx" are missing, or PyTorch cannot export the network.
-        SettingError: The opset is too old.
+        SettingError: The network is none, or the opset is too old or no whole number.
         FileError: The file cannot be written.
     """
-    _require("onnx", "onnxscript")
-    if opset < OPSET:
+    check_network(net)
+    check_place(path)
+    if whole_number("the opset", opset) < OPSET:
         raise SettingError(f"opset {opset} is too old for the exporter; use {OPSET} or later.")
+    _require("onnx", "onnxscript")
     if tuple(int(n) for n in torch.__version__.split(".")[:2]) < (2, 11):
         raise ExportError(f"PyTorch {torch.__version__} cannot export free sizes well; use version 2.11 or later.")
     try:
@@ -114,6 +116,7 @@ def check_onnx(net: TransformerNet, path: str | Path, sizes: Sequence[tuple[int,
     Raises:
         ExportError: onnxruntime is missing, cannot run the file, or the output has another shape.
     """
+    check_network(net)
     _require("onnxruntime")
     import onnxruntime
 

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import IO
 
 from ..errors import FileError, TrainingError
+from ..files import missing_folders, remove_empty
 
 LOCK = "training.lock"
 
@@ -35,17 +36,18 @@ class FolderLock:
         self.path = folder / LOCK
         self._key = folder.resolve()
         self._file: IO[bytes] | None = None
-        self._made_folder = False
+        self._made: list[Path] = []
 
     def __enter__(self) -> FolderLock:
         if self._key in _held:
             raise self._taken(str(os.getpid()))
         try:
-            self._made_folder = not self.folder.exists()
+            self._made = missing_folders(self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
             self._file = self._open()
         except OSError as error:
             reason = error.strerror or str(error)
+            remove_empty(self._made)
             raise FileError(f"the folder '{self.folder}' cannot be written ({reason}); choose another one.") from error
         _held.add(self._key)
         return self
@@ -88,8 +90,7 @@ class FolderLock:
             self._file.close()
         with contextlib.suppress(OSError):
             self.path.unlink()
-            if self._made_folder:
-                self.folder.rmdir()  # fails, as it should, where anything was written
+            remove_empty(self._made)
         self._file.close()
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ..errors import SettingError, did_you_mean
-from .transformer import TransformerNet
+from ..errors import SettingError, check_type, did_you_mean
+from .transformer import TransformerNet, check_network
 
 PACKAGE = "nstlib.weights.networks"
 SUFFIX = ".safetensors"
@@ -31,6 +32,7 @@ def load_model(name: str | Path) -> TransformerNet:
         SettingError: There is no network of this name.
         WeightsError: The file does not exist or contains no network.
     """
+    check_type("the network's name", name, (str, os.PathLike), "give one of model_names(), or the path of a file")
     if Path(name).suffix == SUFFIX:
         return TransformerNet.load(name)
     known = model_names()
@@ -42,7 +44,12 @@ def load_model(name: str | Path) -> TransformerNet:
 
 
 def styles_of(net: TransformerNet) -> list[str]:
-    """Return the names of a network's styles by index, from its card; without a card "0", "1", ..."""
+    """Return the names of a network's styles by index, from its card; without a card "0", "1", ...
+
+    Raises:
+        SettingError: The network is none.
+    """
+    check_network(net)
     names = [str(style) for style in net.card.get("config", {}).get("styles", [])]
     return names if len(names) == net.styles else [str(i) for i in range(net.styles)]
 
@@ -58,12 +65,16 @@ def style_weights(net: TransformerNet, mix: str = "") -> int | Tensor:
         The index of a single style, or weights (styles,) that sum to one.
 
     Raises:
-        SettingError: The network has no style of this name, or a share is not a number, is negative, or all are zero.
+        SettingError: The network has no style of this name, or a share is not a number, is negative, or all are zero;
+            or no style is named although ``mix`` is not "".
     """
-    parts = [part.strip() for part in mix.split(",") if part.strip()]
-    if not parts:
-        return 0
     names = styles_of(net)
+    check_type("the style", mix, str, "name one, such as 'waves', or a mixture, such as 'waves=2,golden=1'")
+    parts = [part.strip() for part in mix.split(",") if part.strip()]
+    if not mix:
+        return 0
+    if not parts:
+        raise SettingError(f"{mix!r:.60} names no style; the network holds {', '.join(names)}.")
     weights = torch.zeros(net.styles)
     for part in parts:
         name, _, share = part.partition("=")

@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from .. import images as pictures
-from ..errors import ImageError, SettingError, TrainingError
-from ..files import check_place, write_atomically
-from ..records import Callback, Record, call_with_image
+from ..errors import ImageError, SettingError, TrainingError, check_type
+from ..files import check_place, try_place
+from ..records import Callback, Record, call_with_image, check_callback
 from ..runtime import keep_freed_memory, pick_device, pick_precision
-from ..vgg import VGGFeatures
+from ..vgg import VGGFeatures, check_features
 from .card import earlier_trainings, make_card
 from .checkpoint import CHECKPOINT, Checkpoint, Progress
 from .config import TrainingConfig
@@ -94,7 +94,8 @@ def train(
         TrainingError: The loss was not finite five times in a row; the checkpoint is damaged, or was trained with other
             photos, styles or networks; or another training writes to the output folder.
     """
-    config.check()
+    _check_arguments(config, features)
+    check_callback(callback)
     if resume and overwrite:
         raise SettingError("resume continues a training and overwrite replaces it; choose one of them.")
     output = Path(config.output)
@@ -131,7 +132,7 @@ class Trainer:
     def __init__(
         self, config: TrainingConfig, features: VGGFeatures | None = None, checkpoint: Checkpoint | None = None
     ) -> None:
-        config.check()
+        _check_arguments(config, features)
         self.accelerator = _make_accelerator(pick_device(config.device))  # picks each process's own GPU
         self.output = Path(config.output)
         found = find_photos(config.photos, without=[*config.samples, self.output / SHEETS])
@@ -352,6 +353,14 @@ class Trainer:
 # --- parts of a training ------------------------------------------------------------------------------------
 
 
+def _check_arguments(config: TrainingConfig, features: VGGFeatures | None) -> None:
+    check_type("config", config, TrainingConfig, "make one with TrainingConfig(...) or TrainingConfig.from_dict(...)")
+    config.check()
+    if features is not None:
+        check_features(features)
+    config.loss_preset().check_weights()
+
+
 def _check_output(config: TrainingConfig, may_exist: bool) -> None:
     """Raise an error if the output folder holds a training already, or cannot take the files of one."""
     output = Path(config.output)
@@ -365,11 +374,11 @@ def _check_output(config: TrainingConfig, may_exist: bool) -> None:
             "with overwrite."
         )
     for name in (NETWORK, CHECKPOINT):
-        check_place(output / name)
+        check_place(output / name)  # the lock that is in the folder by now shows that it can be written
         for left in output.glob(f".{name}.*"):  # what a killed training was writing
             left.unlink(missing_ok=True)
     if config.picture_every:
-        write_atomically(output / SHEETS / ".trial", b"").unlink()
+        try_place(output / SHEETS / f"{0:06d}.jpg")
 
 
 def style_picture(source: str, size: int) -> Tensor:

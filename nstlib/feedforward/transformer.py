@@ -22,8 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import ImageError, SettingError, WeightsError
-from ..files import write_atomically
+from ..errors import ImageError, SettingError, WeightsError, check_type, whole_number
+from ..files import as_path, quoted, write_atomically
 from ..images import Picture, Source, as_image
 from ..images import load as load_image
 from ..runtime import Precision, pick_device, pick_precision
@@ -122,7 +122,8 @@ class TransformerNet(nn.Module):
         """Return stylised pictures.
 
         Args:
-            images: Floats (N, 3, H, W) in [0, 1].
+            images: Floats (N, 3, H, W) in [0, 1]. Their range is not checked, for which each step of a training, and
+                each frame of a video, would wait for the GPU; ``stylize`` checks it.
             style: An index for the whole batch, an index for each picture (N,), or weights (styles,) or (N, styles)
                 that are not negative and sum to one. Weights mix scales and shifts, which mixes the styles.
 
@@ -133,6 +134,7 @@ class TransformerNet(nn.Module):
             ImageError: The images have another shape or type.
             SettingError: The style does not exist.
         """
+        check_type("the images", images, Tensor, "give a tensor (N, 3, H, W), or use stylize", ImageError)
         if images.dim() != 4 or images.shape[1] != 3 or 0 in images.shape or not images.is_floating_point():
             raise ImageError(f"images are floats (N, 3, H, W) in [0, 1], not {images.dtype} {tuple(images.shape)}.")
         style_weights = self._style_weights(style, images)
@@ -276,11 +278,12 @@ class TransformerNet(nn.Module):
 
         Raises:
             WeightsError: The file does not exist, is damaged or was not written by ``save``.
+            FileError: The path is none.
         """
         from safetensors import safe_open
 
-        if not Path(path).is_file():
-            raise WeightsError(f"the network '{path}' does not exist; check the path.")
+        if not as_path(path, "the network's file").is_file():
+            raise WeightsError(f"the network {quoted(path)} does not exist; check the path.")
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
@@ -311,7 +314,7 @@ class TransformerNet(nn.Module):
             state: The checkpoint as ``torch.load`` returns it.
 
         Raises:
-            WeightsError: The checkpoint lacks a key, has an unknown one or one of another shape.
+            WeightsError: The checkpoint lacks a key, has an unknown one or one of another shape, or is not finite.
         """
         try:
             blocks = len({key.split(".")[0] for key in state if key.startswith("res")})
@@ -319,6 +322,8 @@ class TransformerNet(nn.Module):
             net.load_state_dict(_convert_examples_state(state, blocks))
         except Exception as error:
             raise WeightsError("this is not a complete state dict of fast_neural_style of pytorch/examples.") from error
+        if not all(value.isfinite().all() for value in net.state_dict().values()):
+            raise WeightsError("the checkpoint holds weights that are not finite; get a complete copy of it.")
         return net
 
 
@@ -346,8 +351,9 @@ def stylize(net: TransformerNet, image: Picture | Source, style: Style = 0) -> T
 
     Raises:
         ImageError: The picture cannot be used.
-        SettingError: The style does not exist.
+        SettingError: The style does not exist, or the network is none.
     """
+    check_network(net)
     is_file = isinstance(image, (str, os.PathLike)) or hasattr(image, "read")
     picture = load_image(cast(Source, image)) if is_file else as_image(cast(Picture, image))
     if net.training:  # batch normalisation must use the statistics that it learnt
@@ -356,13 +362,18 @@ def stylize(net: TransformerNet, image: Picture | Source, style: Style = 0) -> T
     return painted.to(picture.device)
 
 
-def _check_config(config: Mapping[str, Any]) -> None:
+def check_network(net: object) -> None:
+    """Raise SettingError if an argument that shall be a ``TransformerNet`` is something else."""
+    check_type("the network", net, TransformerNet, "make one, such as load_model('waves')")
+
+
+def _check_config(config: dict[str, Any]) -> None:
+    """Raise SettingError for a value that cannot be used; whole numbers become ints."""
     for name, known in CHOICES.items():
         if config[name] not in known:
             raise SettingError(f"{name} {config[name]!r} is unknown; use one of {', '.join(known)}.")
     for name, least in MINIMUM.items():
-        if not isinstance(config[name], int) or not least <= config[name] <= MAXIMUM:
-            raise SettingError(f"{name} is {config[name]!r}; use a whole number from {least} to {MAXIMUM}.")
+        config[name] = whole_number(name, config[name], least, MAXIMUM)
     if config["styles"] > 1 and config["norm"] != "conditional":
         raise SettingError(f"norm {config['norm']!r} holds one style, not {config['styles']}; use norm='conditional'.")
 
