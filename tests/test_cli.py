@@ -103,6 +103,9 @@ def test_scales_and_tiles(folder, command):
         (["photo.png", "painting.jpg", "--scales", "9"], "use fewer scales"),
         (["photo.png", "painting.jpg", "--tile", "8"], "at least 64"),
         (["photo.png", "painting.jpg", "-o", "out.xyz"], "suffix"),
+        (["photo.png", "painting.jpg", "--device", "meta"], "'meta' cannot be used here"),
+        (["photo.png", "painting.jpg", "--size", "1000000000"], "the result would have"),
+        (["photo.png", "painting.jpg", "--weights", ""], "weights '' do not exist"),
         (["photo.png"], "required"),
     ],
 )
@@ -173,3 +176,50 @@ def test_version(capsys):
         run("--version")
     assert stop.value.code == 0
     assert capsys.readouterr().out == f"nst {nstlib.__version__}\n"
+
+
+def test_a_run_without_a_finite_loss_keeps_the_old_file(folder, capsys):
+    """It ended with status 0, and wrote the photo over the file."""
+    out = folder / "out.png"
+    out.write_bytes(b"old")
+    words = ["transfer", folder / "photo.png", folder / "painting.jpg", "-o", out, "--style-weight", "1e308", *QUICK]
+    assert run(*words) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert out.read_bytes() == b"old"
+
+
+def test_the_place_is_tried_before_the_work(folder, capsys, monkeypatch):
+    """/proc says that root can write there; the picture was lost after all the steps."""
+    monkeypatch.setattr("nstlib.cli.pictures.transfer", lambda *_, **__: pytest.fail("the work has begun"))
+    assert run("transfer", folder / "photo.png", folder / "painting.jpg", "-o", "/proc/x.png", *QUICK) == 2
+    assert "/proc/x.png' cannot be written" in capsys.readouterr().err
+
+
+def test_a_picture_that_cannot_be_written_at_the_end_is_kept_elsewhere(folder, tmp_path, capsys, monkeypatch):
+    out, transfer = folder / "new" / "out.jpg", nstlib.transfer
+
+    def and_then_the_place_is_gone(*pictures, **options):
+        result = transfer(*pictures, **options)
+        (folder / "new").write_text("a file in place of the folder")
+        return result
+
+    monkeypatch.setattr("nstlib.cli.pictures.transfer", and_then_the_place_is_gone)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert run("transfer", folder / "photo.png", folder / "painting.jpg", "-o", out, *QUICK) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    kept = error.split("The picture is kept as '")[1].split("'")[0]
+    assert kept.startswith(str(tmp_path))
+    assert max(Image.open(kept).size) == 48
+    (folder / "new").unlink()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    assert run("transfer", folder / "photo.png", folder / "painting.jpg", "-o", out, *QUICK) == 2
+    assert "new/out.jpg' cannot be written" in capsys.readouterr().err
+
+
+def test_presets_that_a_message_suggests_are_listed(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    with pytest.raises(SystemExit):
+        run("transfer", "--help")
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in nstlib.PRESETS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -86,6 +87,8 @@ def test_equal_names_are_numbered_and_no_input_is_overwritten(network, folder, t
         (["--model", "{net}", "--style", "red=-1,blue=2"], "must not be negative"),
         (["--model", "{net}", "--size", "3"], "--size must be a whole number"),
         (["--model", "missing.safetensors"], "does not exist"),
+        (["--model", "{net}", "--style", ","], "',' names no style; the network holds red, green, blue"),
+        (["--model", "{net}", "--device", "meta"], "device 'meta' cannot be used here"),
     ],
 )
 def test_errors_are_one_line_with_status_2(network, folder, tmp_path, capsys, words, message):
@@ -147,6 +150,31 @@ def test_mixtures_of_styles(network):
     assert torch.allclose(style_weights(net, "red=2, blue=1"), torch.tensor([2 / 3, 0, 1 / 3]))
     with pytest.raises(SettingError):
         style_weights(net, "red=0")
+    with pytest.raises(SettingError, match="the style is of the type int"):
+        style_weights(net, 1)
+
+
+def test_errors_for_a_name_where_a_network_belongs():
+    for call in (styles_of, style_weights):
+        with pytest.raises(SettingError, match="the network is of the type str"):
+            call("many")
+    for wrong in (None, 5, b"waves"):
+        with pytest.raises(SettingError, match="give one of model_names"):
+            load_model(wrong)
+
+
+def test_a_network_is_exported_under_a_name_that_says_so(tmp_path, capsys):
+    for name in ("x.txt", "."):
+        assert main(["export", "waves", "-o", str(tmp_path / name)]) == 2
+        assert "does not end in .onnx; give a name such as" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a place that only seems to be writable")
+@pytest.mark.parametrize("words", [["stylize", "{photo}", "--model", "waves"], ["export", "waves"]])
+def test_outputs_are_tried_before_the_work(folder, monkeypatch, capsys, words):
+    monkeypatch.setattr("nstlib.cli.networks.load_model", lambda *_: pytest.fail("the work has begun"))
+    assert main([*(w.format(photo=folder / "a.jpg") for w in words), "-o", "/proc/new/x.onnx"]) == 2
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_network_of_a_single_style_gives_the_same_output(network, photo):

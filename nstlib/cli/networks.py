@@ -18,7 +18,7 @@ from ..feedforward.export import check_onnx, export_onnx
 from ..feedforward.models import describe_model, load_model, model_names, style_weights, styles_of
 from ..feedforward.training import NETWORK, train
 from ..feedforward.transformer import TransformerNet
-from ..files import check_place
+from ..files import try_place
 from ..images import PICTURE_SUFFIXES
 from ..runtime import pick_device
 from .options import (
@@ -103,7 +103,7 @@ def run_stylize(args: argparse.Namespace) -> int:
     check_size(args.size)
     if args.output.exists() and not args.output.is_dir():
         raise SettingError(f"'{args.output}' is a file; --output is the folder to write to.")
-    check_place(args.output / "picture.png")
+    try_place(args.output / "picture.png")
     net = load_model(args.model)
     style = style_weights(net, args.style)
     net = net.for_inference(args.precision, pick_device(args.device))
@@ -186,8 +186,8 @@ def run_models(args: argparse.Namespace) -> int:
 def run_export(args: argparse.Namespace) -> int:
     """Run ``nst export``."""
     if args.output.suffix != ".onnx":
-        raise SettingError(f"'{args.output}' does not end in .onnx.")
-    check_place(args.output)
+        raise SettingError(f"'{args.output}' does not end in .onnx; give a name such as 'network.onnx'.")
+    try_place(args.output)
     net = load_model(args.model)
     path = export_onnx(net, args.output)
     difference = check_onnx(net, path, ONNX_CHECK_SIZES)

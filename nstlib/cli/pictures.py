@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Any
 from torch import Tensor
 
 from ..data import gallery
-from ..errors import SettingError
-from ..files import check_place, write_atomically
+from ..errors import FileError, ImageError, SettingError
+from ..files import try_place, write_atomically
 from ..images import check_output, load, save, side_by_side
 from ..info import describe
 from ..initialization import INITS
@@ -59,7 +60,7 @@ def _add_synthesis_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=file_path, required=True, metavar="OUT", help="the picture to write")
     parser.add_argument("--size", type=int, default=384, metavar="PX", help="long side (default: %(default)s)")
     parser.add_argument("--steps", type=int, metavar="N", help="evaluations (default: the preset's)")
-    presets = ", ".join(name for name, preset in PRESETS.items() if preset.optimizer == "lbfgs")
+    presets = ", ".join(PRESETS)
     parser.add_argument("--preset", default="course", metavar="NAME", help=f"{presets} (default: %(default)s)")
     parser.add_argument("--weights", metavar="W", help="compact, imagenet, or a file (default: by NST_PROFILE)")
     parser.add_argument("--style-weight", type=float, metavar="W", help="(default: the preset's)")
@@ -94,7 +95,7 @@ def _check(args: argparse.Namespace) -> None:
     check_output(args.output)
     if args.report:
         check_output(_sheet_path(args.output))
-        check_place(args.output.with_suffix(".json"))
+        try_place(args.output.with_suffix(".json"))
 
 
 def run_transfer(args: argparse.Namespace) -> int:
@@ -147,11 +148,27 @@ def _sheet_path(output: Path) -> Path:
     return output.with_name(f"{output.stem}_sheet.jpg")
 
 
+def _save_somewhere(image: Tensor, output: Path) -> Path:
+    """Write the picture; where that fails after all the work, keep it in the temporary folder and say so.
+
+    Raises:
+        FileError: The picture is not where it should be; the message says where it is.
+    """
+    try:
+        return save(image, output)
+    except (FileError, ImageError) as error:
+        try:
+            place = save(image, Path(tempfile.mkdtemp(prefix="nst_"), output.name).with_suffix(".png"))
+        except (OSError, FileError):  # there is no place for temporary files, either
+            raise error from None
+        raise FileError(f"{error} The picture is kept as '{place}'.") from error
+
+
 def _write(
     result: Result, output: Path, names: dict[str, str], shown: Sequence[Tensor], labels: Sequence[str], report: bool
 ) -> int:
     """Write the picture, and with ``report`` a sheet and a JSON record; print what was done."""
-    written = [save(result.image, output)]
+    written = [_save_somewhere(result.image, output)]
     if report:
         sheet = side_by_side([*shown, result.image], [*labels, "result"])
         written.append(save(sheet, _sheet_path(output)))
