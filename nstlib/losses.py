@@ -150,7 +150,7 @@ def total_variation(images: Tensor, power: int = 2, reduction: TVReduction = "me
     if reduction not in ("sum", "mean"):
         raise SettingError(f"reduction {reduction!r} is unknown; use 'sum' or 'mean'.")
     finite_number("the power of the total variation", power, above_zero=True)
-    check_type("images", images, Tensor, TENSOR_ADVICE)
+    check_type("the picture", images, Tensor, TENSOR_ADVICE)
     if images.dim() != 4 or not images.is_floating_point():
         raise SettingError(f"images are floats (N, 3, H, W) in [0, 1], not {images.dtype} {tuple(images.shape)}.")
     vertical = _power(images[:, :, 1:] - images[:, :, :-1], power)  # (N, 3, H-1, W)
