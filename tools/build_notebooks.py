@@ -67,7 +67,7 @@ MAX_BYTES = 1_500_000
 """GitHub does not display a larger notebook, and Colab loads it slowly."""
 
 JPEG_QUALITY = 85
-SMALLER = ((1.0, 75), (1.0, 66), (0.75, 72), (0.75, 60), (0.6, 60))
+SMALLER = ((1.0, 75), (1.0, 66), (1.0, 56), (0.75, 66), (0.6, 60))
 """What is tried in turn with the pictures of a notebook that is too large: scale of their sides, quality."""
 
 EMBEDDED_JPEG = re.compile(r"(data:image/jpeg;base64,)([A-Za-z0-9+/=]+)")
@@ -168,7 +168,7 @@ def _as_jpeg(png: str) -> str:
 def with_smaller_pictures(notebook: NotebookNode, scale: float, quality: int) -> NotebookNode:
     """Return a copy of a notebook whose JPEG pictures have fewer bytes; they are as wide on the page as before.
 
-    Pictures within HTML, which have one pixel per pixel of the page, keep their size.
+    Pictures within HTML, which have one pixel per pixel of the page, keep their size and a quality of 60 or more.
     """
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
@@ -178,7 +178,7 @@ def with_smaller_pictures(notebook: NotebookNode, scale: float, quality: int) ->
                 data["image/jpeg"] = _smaller(data["image/jpeg"], scale, quality)
             if "text/html" in data:
                 data["text/html"] = EMBEDDED_JPEG.sub(
-                    lambda found: found[1] + _smaller(found[2], 1.0, quality), data["text/html"]
+                    lambda found: found[1] + _smaller(found[2], 1.0, max(quality, 60)), data["text/html"]
                 )
     return notebook
 
@@ -326,7 +326,11 @@ def build(lesson: Lesson, kind: str, address: str, profile: str = "cpu", run: bo
             break
         text = nbformat.writes(with_smaller_pictures(notebook, scale, quality)) + "\n"
     if len(text.encode()) > MAX_BYTES:
-        raise SourceError(f"{path.name} ({kind}): {_too_large(notebook, len(text.encode()))}.")
+        rejected = Path(tempfile.gettempdir()) / f"rejected_{path.name}"
+        rejected.write_text(text, encoding="utf-8")
+        raise SourceError(
+            f"{path.name} ({kind}): {_too_large(notebook, len(text.encode()))}. It is kept in {rejected}."
+        )
     path.write_text(text, encoding="utf-8")
     return path
 
