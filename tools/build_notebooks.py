@@ -67,7 +67,7 @@ MAX_BYTES = 1_500_000
 """GitHub does not display a larger notebook, and Colab loads it slowly."""
 
 JPEG_QUALITY = 85
-SMALLER = ((1.0, 75), (1.0, 66), (1.0, 56), (0.75, 66), (0.6, 60))
+SMALLER = ((1.0, 75), (1.0, 66), (1.0, 56), (0.75, 66), (0.6, 54))
 """What is tried in turn with the pictures of a notebook that is too large: scale of their sides, quality."""
 
 EMBEDDED_JPEG = re.compile(r"(data:image/jpeg;base64,)([A-Za-z0-9+/=]+)")
@@ -168,7 +168,7 @@ def _as_jpeg(png: str) -> str:
 def with_smaller_pictures(notebook: NotebookNode, scale: float, quality: int) -> NotebookNode:
     """Return a copy of a notebook whose JPEG pictures have fewer bytes; they are as wide on the page as before.
 
-    Pictures within HTML, which have one pixel per pixel of the page, keep their size and a quality of 60 or more.
+    Pictures within HTML, which have one pixel per pixel of the page, keep their size and a quality of 54 or more.
     """
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
@@ -178,7 +178,7 @@ def with_smaller_pictures(notebook: NotebookNode, scale: float, quality: int) ->
                 data["image/jpeg"] = _smaller(data["image/jpeg"], scale, quality)
             if "text/html" in data:
                 data["text/html"] = EMBEDDED_JPEG.sub(
-                    lambda found: found[1] + _smaller(found[2], 1.0, max(quality, 60)), data["text/html"]
+                    lambda found: found[1] + _smaller(found[2], 1.0, max(quality, 54)), data["text/html"]
                 )
     return notebook
 

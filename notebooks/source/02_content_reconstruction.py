@@ -797,7 +797,8 @@ claims.the_own_prior_helps(psnr(moments["step 100"], photo), psnr(improved, phot
 # **A limit of our network.** The compact network is thin (`conv3_1` has 80 channels, in VGG-19 it has 256). Up to
 # `conv3_4` it was trained to reproduce the activations of the real VGG-19. Its blocks 4 and 5 never saw the real ones;
 # they were trained to classify small pictures of 202 classes. What we found for `conv4_1` and `conv5_1` holds for these
-# layers, and not necessarily for those of VGG-19.
+# layers, and not necessarily for those of VGG-19. (Longer training of these two blocks was tried. It made content
+# reconstruction better and style from `pool4` and `pool5` worse; the network's model card has the numbers.)
 
 # %% [markdown] tags=["solution-only"]
 # The same experiment **made with the real VGG-19**, whose layers we have up to `conv3_4` (the numbers are in the titles):

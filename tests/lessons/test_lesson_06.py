@@ -110,6 +110,7 @@ def test_claims_fail_on_numbers_that_contradict_them():
         lambda: claims.exact_tiles_have_the_whole_gradient({"exact tiles": 1e-3, "each tile for itself": 1}, 4),
         lambda: claims.exact_tiles_paint_the_whole_picture({"exact tiles": 2, "each tile for itself": 1}),
         lambda: claims.memory_grows_with_the_area([1, 2], 0.1),
+        lambda: claims.nine_times_the_pixels_take_about_nine_times_as_long([1, 20], "cpu"),
         lambda: claims.start_and_painting_matter_most({"start from noise": 1, "max pooling": 2}),
     ]
     for contradiction in contradictions:

@@ -152,6 +152,12 @@ def memory_grows_with_the_area(megabytes: Sequence[float], ratio: float) -> None
     assert abs(megabytes[0] / megabytes[1] / ratio - 1) < 0.25, (megabytes, ratio)
 
 
+def nine_times_the_pixels_take_about_nine_times_as_long(seconds: Sequence[float], profile: str) -> None:
+    """Assert that the factor of (small, large) is between 3 and 14; the smallest pictures are all overhead."""
+    small, large = seconds
+    assert profile == SMOKE or 3 < large / small < 14, seconds
+
+
 def start_and_painting_matter_most(league: Mapping[str, float]) -> None:
     """Assert the order of the list of settings as far as the lesson states it."""
     names = list(league)
