@@ -51,19 +51,22 @@ STAGES: dict[str, tuple[dict[str, Any], ...]] = {
     ),
 }
 
+LAYERS_OF_TEACHER = ("relu1_1", "relu2_1", "relu3_1")
+"""Layers of the loss that the real VGG-19 computes with --teacher."""
+
 
 class CombinedFeatures(nn.Module):
-    """Two extractors as one: the first for the layers that its weights reach, the second for all later layers."""
+    """Two extractors as one: the first for the layers in ``LAYERS_OF_TEACHER``, the second for all others."""
 
     def __init__(self, first: VGGFeatures, second: VGGFeatures) -> None:
         super().__init__()
         self.first, self.second = first, second
-        self.weights_name = "VGG-19 up to conv3_4, compact above"
+        self.weights_name = "VGG-19 up to relu3_1, compact above"
 
     def forward(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Return the activations of ``layers``; see ``VGGFeatures.forward``."""
         layers = list(layers)
-        low = [name for name in layers if name in self.first.available]
+        low = [name for name in layers if name in LAYERS_OF_TEACHER]
         high = [name for name in layers if name not in low]
         found = {**(self.first(images, low) if low else {}), **(self.second(images, high) if high else {})}
         return {name: found[name] for name in layers}
