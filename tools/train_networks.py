@@ -7,9 +7,8 @@
 
 PHOTOS is a folder of photos. PAINTINGS is a folder with the five paintings of ``PAINTINGS`` below, as .jpg. NAME is a
 style, such as waves. FILE is the network that a training wrote, such as WORK/waves_slim_2/network.safetensors. With
---teacher FILE, the loss uses the real VGG-19, whose first layers FILE contains, for the style at relu1_1 to relu3_1, and
-the compact extractor for all else; in trials that made the style distance two to three times smaller after the same
-time. Each stage can be interrupted; --resume continues it.
+--teacher FILE, the loss uses the real VGG-19, whose first layers FILE contains, for the style at relu1_1 to relu3_1,
+and the compact extractor for all else. Each stage can be interrupted; --resume continues it.
 """
 
 from __future__ import annotations
