@@ -45,7 +45,14 @@ def inputs_and_outputs(path: Path) -> tuple[dict, list]:
 @pytest.mark.usefixtures("_packages")
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kind", [{}, {"norm": "conditional", "styles": 3}, {"norm": "batch", "upsample": "transposed", "pixels": "byte"}]
+    "kind",
+    [
+        {},
+        {"norm": "conditional", "styles": 3},
+        {"norm": "batch", "upsample": "transposed", "pixels": "byte"},
+        {"upsample": "bilinear", "noise": "input", "sizes": (40, 90)},
+        {"norm": "conditional", "styles": 3, "noise": "bottleneck", "sizes": (40, 80, 100)},
+    ],
 )
 def test_file_equals_network_at_three_sizes(tmp_path, kind):
     torch.manual_seed(0)

@@ -165,7 +165,7 @@ def test_activation_sizes_of_variants_leave_statistics_unchanged():
 SIZES = [(1, 1), (1, 9), (4, 4), (5, 7), (6, 5), (7, 30), (8, 8), (13, 15), (16, 17), (33, 34), (39, 75)]
 
 
-@pytest.mark.parametrize("upsample", ["nearest", "transposed"])
+@pytest.mark.parametrize("upsample", ["nearest", "bilinear", "transposed"])
 @pytest.mark.parametrize("size", SIZES)
 def test_output_has_the_size_of_the_input(size, upsample):
     net = with_random_norms(TransformerNet(upsample=upsample, **TINY))
@@ -299,7 +299,9 @@ def test_a_style_can_be_trained_with_everything_else_frozen(many):
     assert many.up2.norm.weight.grad[1].abs().sum() > 0
 
 
-@pytest.mark.parametrize("kind", [{}, {"norm": "batch"}, {"upsample": "transposed"}])
+@pytest.mark.parametrize(
+    "kind", [{}, {"norm": "batch"}, {"upsample": "transposed"}, {"noise": "input"}, {"noise": "bottleneck"}]
+)
 def test_gradients_reach_every_parameter(kind):
     net = TransformerNet(**TINY, **kind)
     net(torch.rand(2, 3, 18, 14)).square().mean().backward()
@@ -434,7 +436,8 @@ def test_error_for_a_path_that_cannot_be_written(tmp_path):
 @pytest.mark.parametrize(
     "wrong",
     [{"norm": "layer"}, {"upsample": "cubic"}, {"pixels": "word"}, {"width": 0}, {"blocks": -1}, {"width": 2.0}]
-    + [{"norm": "conditional", "styles": 0}, {"styles": 2}],
+    + [{"norm": "conditional", "styles": 0}, {"styles": 2}, {"noise": "output"}, {"sizes": [768, 384]}, {"sizes": [0]}]
+    + [{"sizes": [384, 768], "norm": "batch"}],
 )
 def test_errors_for_unknown_settings(wrong):
     with pytest.raises(SettingError):

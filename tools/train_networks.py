@@ -7,9 +7,8 @@
 
 PHOTOS is a folder of photos. PAINTINGS is a folder with the five paintings of ``PAINTINGS`` below, as .jpg. NAME is a
 style, such as waves. FILE is the network that a training wrote, such as WORK/waves_slim_2/network.safetensors. With
---teacher FILE, the last stage of slim and full networks uses the layers of the real VGG-19 that FILE contains, and the
-compact extractor for the later ones. Each stage can be interrupted; --resume continues it. On one core, many takes
-about an hour and a quarter, and slim 6 minutes per style.
+--teacher FILE, the loss uses the real VGG-19, whose first layers FILE contains, for the style at relu1_1 to relu3_1,
+and the compact extractor for all else. Each stage can be interrupted; --resume continues it.
 """
 
 from __future__ import annotations
@@ -33,37 +32,41 @@ OWN = ("autumn", "cubist", "golden", "hatching", "nocturne", "pointillist", "sta
 PAINTINGS = ("cafe_terrace", "great_wave", "shipwreck", "starry_night", "the_scream")
 ALL_STYLES = (*OWN, *PAINTINGS)
 
-COMMON = {"style_size": 448, "batch": 4, "compile": True, "checkpoint_every": 250, "picture_every": 500}
-STAGES: dict[str, tuple[dict[str, Any], ...]] = {
-    # small crops first: they allow five times as many steps per hour, and the strokes develop all the same
-    "many": (
-        {"norm": "conditional", "width": 16, "size": 144, "crop": 0.35, "steps": 9000, "identity_steps": 100},
-        {"norm": "conditional", "width": 16, "size": 192, "crop": 0.45, "steps": 8000, "content_weight": 900.0},
-        {"norm": "conditional", "width": 16, "size": 192, "crop": 0.45, "steps": 4500, "content_weight": 900.0},
-    ),
-    "slim": (
-        {"width": 16, "size": 176, "crop": 0.45, "steps": 500, "content_weight": 900.0, "learning_rate": 7e-4},
-        {"width": 16, "size": 208, "crop": 0.45, "steps": 200, "content_weight": 900.0, "learning_rate": 3e-4},
-    ),
-    "full": (
-        {"width": 32, "size": 144, "crop": 0.35, "steps": 3000, "identity_steps": 60, "content_weight": 900.0},
-        {"width": 32, "size": 208, "crop": 0.45, "steps": 700, "content_weight": 900.0, "learning_rate": 5e-4},
-    ),
+COMMON: dict[str, Any] = {
+    "upsample": "bilinear",
+    "noise": "bottleneck",
+    "sizes": [384, 768],
+    "size": 192,
+    "batch": 2,
+    "content_weight": 1000.0,
+    "grid_weight": 1000.0,
+    "learning_rate": 2e-3,
+    "compile": True,
+    "checkpoint_every": 250,
+    "picture_every": 500,
 }
+STAGES: dict[str, tuple[dict[str, Any], ...]] = {
+    "many": ({"norm": "conditional", "width": 16, "steps": 40000},),
+    "slim": ({"width": 16, "steps": 1500, "learning_rate": 1e-3},),  # starts from the network of all styles
+    "full": ({"width": 32, "steps": 6000},),
+}
+
+LAYERS_OF_TEACHER = ("relu1_1", "relu2_1", "relu3_1")
+"""Layers of the loss that the real VGG-19 computes with --teacher."""
 
 
 class CombinedFeatures(nn.Module):
-    """Two extractors as one: the first for the layers that its weights reach, the second for all later layers."""
+    """Two extractors as one: the first for the layers in ``LAYERS_OF_TEACHER``, the second for all others."""
 
     def __init__(self, first: VGGFeatures, second: VGGFeatures) -> None:
         super().__init__()
         self.first, self.second = first, second
-        self.weights_name = "VGG-19 up to conv3_4, compact above"
+        self.weights_name = "VGG-19 up to relu3_1, compact above"
 
     def forward(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Return the activations of ``layers``; see ``VGGFeatures.forward``."""
         layers = list(layers)
-        low = [name for name in layers if name in self.first.available]
+        low = [name for name in layers if name in LAYERS_OF_TEACHER]
         high = [name for name in layers if name not in low]
         found = {**(self.first(images, low) if low else {}), **(self.second(images, high) if high else {})}
         return {name: found[name] for name in layers}
@@ -119,8 +122,11 @@ def run(args: argparse.Namespace, kind: str, name: str) -> TransformerNet:
         }
         if not (output / "network.safetensors").exists():
             features = None
-            if args.teacher and number == len(STAGES[kind]) and kind != "many":
-                first, second = (VGGFeatures(weights=weights, pooling="avg") for weights in (args.teacher, "compact"))
+            if args.teacher:
+                first, second = (
+                    VGGFeatures(weights=weights, pooling="avg", float32_until="conv1_1")
+                    for weights in (args.teacher, "compact")
+                )
                 features = CombinedFeatures(first, second)
             resume = args.resume and (output / "checkpoint.pt").exists()
             net = train(TrainingConfig.from_dict(settings), resume=resume, progress=True, features=features)

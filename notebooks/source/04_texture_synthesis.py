@@ -355,9 +355,9 @@ def copy_distance(patches, source):
     side = patches.shape[-1]
     places = torch.nn.functional.unfold(source, side)[0].T  # (positions, 3 * s * s)
     copies = [patches.rot90(k, (2, 3)) for k in range(4)]
-    copies += [copy.flip(3) for copy in copies]  # eight tensors (N, 3, s, s)
-    nearest = [torch.cdist(copy.flatten(1), places).amin(1) for copy in copies]  # each (N,)
-    return torch.stack(nearest).amin(0) / (3 * side * side) ** 0.5
+    copies = torch.stack([*copies, *(copy.flip(3) for copy in copies)]).flatten(2)  # (8, N, 3 * s * s)
+    distances = torch.cdist(copies.flatten(0, 1), places).view(8, len(patches), -1)  # (8, N, positions)
+    return distances.amin((0, 2)) / (3 * side * side) ** 0.5
     # END SOLUTION
 
 

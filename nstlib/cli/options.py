@@ -68,6 +68,8 @@ def add_fields(parser: argparse.ArgumentParser, config: Any) -> None:
             parser.add_argument(option, action="store_true", default=None, help=text)
         elif hint == tuple[str, ...]:
             parser.add_argument(option, nargs="+", metavar="X", help=text)
+        elif hint == tuple[int, ...]:
+            parser.add_argument(option, nargs="+", type=int, metavar="X", help=text)
         elif typing.get_origin(hint) is Literal:
             parser.add_argument(option, choices=typing.get_args(hint), help=text)
         else:

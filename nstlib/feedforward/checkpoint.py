@@ -113,8 +113,9 @@ class Checkpoint:
 
     def check_same_settings(self, config: TrainingConfig) -> None:
         """Raise SettingError if ``config`` would change what is learnt."""
+        defaults = TrainingConfig().as_dict()  # of settings that are younger than the checkpoint
         for name, value in config.as_dict().items():
-            saved = self.config.get(name)
+            saved = self.config.get(name, defaults[name])
             if name not in RESUME_MAY_CHANGE | PATHS and saved != value:
                 raise SettingError(
                     f"the checkpoint was trained with {name} = {saved!r}, not {value!r}; resume with the same, or "

@@ -19,7 +19,7 @@ from ..presets import Preset, get_preset
 from ..runtime import Precision, profile
 from .layers import Norm, Upsample
 from .photos import Crop
-from .transformer import Pixels
+from .transformer import Noise, Pixels
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -101,8 +101,12 @@ class TrainingConfig:
         norm: Normalisation of the network: "instance", "batch", or "conditional" for several styles.
         width: Feature maps of the first layer.
         blocks: Residual blocks.
-        upsample: Upsampling, "nearest" or "transposed".
+        upsample: Upsampling, "nearest", "bilinear" or "transposed".
         pixels: Output of the network: "unit" (bounded by a tanh) or "byte" (unbounded, as in pytorch/examples).
+        noise: Where noise enters the network, "none", "input" or "bottleneck"; it prevents tiles that repeat.
+        sizes: Long sides of pictures for which every style has strokes of its own, such as 384 and 768. Each crop then
+            shows a photo as it is at one of these sizes, and has the style picture at this size as its target; "crop"
+            and "style_size" are not used.
         size: Side of the square crops in pixels.
         crops: Squares to train on: "random" (place, size and mirroring; photos in random order) or "center" (the
             largest square in the middle; photos in the order of their names).
@@ -113,6 +117,7 @@ class TrainingConfig:
         epochs: Passes over all photos, in place of steps; 0 takes steps.
         identity_steps: First steps, in which the network learns to copy the photo (mean squared error of pixels).
         outlier_weight: Weight of the penalty on outliers in feature maps, which prevents spots; Johnson has 0.
+        grid_weight: Weight of the penalty on a tile that repeats every four pixels (``grid_share``); Johnson has 0.
         learning_rate: Learning rate of Adam.
         decay: Schedule of the learning rate: "none", or "cosine" (up in 50 steps, then down to zero at the last step).
         seed: Seed of weights, photos, crops and styles.
@@ -142,6 +147,8 @@ class TrainingConfig:
     blocks: int = 5
     upsample: Upsample = "nearest"
     pixels: Pixels = "unit"
+    noise: Noise = "none"
+    sizes: tuple[int, ...] = ()
     size: int = 256
     crops: Crop = "random"
     crop: float = 0.5
@@ -151,6 +158,7 @@ class TrainingConfig:
     epochs: int = 0
     identity_steps: int = 0
     outlier_weight: float = 200.0
+    grid_weight: float = 0.0
     learning_rate: float = 1e-3
     decay: Decay = "cosine"
     seed: int = 0
@@ -206,12 +214,14 @@ class TrainingConfig:
         for name, (least, most) in LIMITS.items():
             if not (name == "style_size" and self.style_size == 0):
                 whole_number(name, getattr(self, name), least, most)
-        for name in ("content_weight", "style_weight", "tv_weight", "outlier_weight"):
+        for name in ("content_weight", "style_weight", "tv_weight", "outlier_weight", "grid_weight"):
             if getattr(self, name) is not None:
                 finite_number(name, getattr(self, name))
         rate, crop = (finite_number(name, getattr(self, name)) for name in ("learning_rate", "crop"))
         if not (0 < rate < 1 and 0 < crop <= 1):
             raise SettingError("learning_rate and crop must be above 0, learning_rate below 1 and crop at most 1.")
+        for size in self.sizes:
+            whole_number("each of sizes", size, *LIMITS["size"])
         for name, choices in (("decay", typing.get_args(Decay)), ("crops", typing.get_args(Crop))):
             if getattr(self, name) not in choices:
                 raise SettingError(f"{name} {getattr(self, name)!r} is unknown; use {' or '.join(map(repr, choices))}.")
@@ -307,6 +317,10 @@ def _converted(name: str, value: Any, hint: Any) -> Any:
     if hint == tuple[str, ...]:
         if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
             raise SettingError(f"{name} is {reprlib.repr(value)}, which is not a list of texts.")
+        return tuple(value)
+    if hint == tuple[int, ...]:
+        if not isinstance(value, list | tuple) or not all(type(item) is int for item in value):
+            raise SettingError(f"{name} is {reprlib.repr(value)}, which is not a list of whole numbers.")
         return tuple(value)
     if typing.get_origin(hint) is Literal:
         kinds = (str,)  # which word it is, is checked where it is used

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Norm = Literal["instance", "batch", "conditional"]
-Upsample = Literal["nearest", "transposed"]
+Upsample = Literal["nearest", "bilinear", "transposed"]
 StyleWeights = int | Tensor
 
 
@@ -52,13 +52,12 @@ class InstanceNorm(nn.Module):
         # channels_last activations twice and took 4 to 10 times as long on the CPU.
         y = _centered(y)
         groups = y.shape[1]
-        if isinstance(style_weights, int) and self.outlier_threshold is None:
-            scale = self.weight[style_weights].to(y.dtype)  # (C,)
-            shift = self.bias[style_weights].to(y.dtype)
-            if y.requires_grad or not scale.requires_grad:  # torch 2.7 crashes where only these have gradients
-                return F.group_norm(y, groups, scale, shift).to(x.dtype)
         scale = _select(self.weight, style_weights).to(y.dtype)  # (1, C) or (N, C)
         shift = _select(self.bias, style_weights).to(y.dtype)
+        # torch 2.7 crashes where only scale and shift have gradients
+        fused = len(scale) == 1 and (y.requires_grad or not scale.requires_grad)
+        if fused and self.outlier_threshold is None:
+            return F.group_norm(y, groups, scale[0], shift[0]).to(x.dtype)
         y = F.group_norm(y, groups)
         if self.outlier_threshold is not None:
             self.outlier_penalty = F.relu(y.abs() - self.outlier_threshold).square().mean()
@@ -92,8 +91,8 @@ class ConvLayer(nn.Module):
         norm: "batch" for batch normalisation, otherwise ``InstanceNorm``.
         styles: Number of styles of the ``InstanceNorm``.
         stride: Step of the convolution; 2 halves the sides, rounded up.
-        upsample: None, "nearest" (repeat pixels before the convolution) or "transposed" (a transposed convolution,
-            which cannot use reflection padding).
+        upsample: None, "nearest" (repeat pixels before the convolution), "bilinear" (interpolate before it) or
+            "transposed" (a transposed convolution, which cannot use reflection padding).
     """
 
     def __init__(
@@ -119,8 +118,8 @@ class ConvLayer(nn.Module):
 
     def forward(self, x: Tensor, style_weights: StyleWeights, relu: bool = True) -> Tensor:
         """Return activations (N, out_channels, H', W'): H and W divided by the stride or doubled."""
-        if self.upsample == "nearest":
-            x = F.interpolate(x, scale_factor=2.0, mode="nearest")  # (N, C, 2H, 2W)
+        if self.upsample in ("nearest", "bilinear"):
+            x = F.interpolate(x, scale_factor=2.0, mode=self.upsample)  # (N, C, 2H, 2W)
         x = self.conv(x)  # (N, out_channels, H', W')
         x = self.norm(x) if isinstance(self.norm, nn.BatchNorm2d) else self.norm(x, style_weights)
         return F.relu_(x) if relu else x  # in place: the gradient of the normalisation needs its input, not its output

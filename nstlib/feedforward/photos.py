@@ -15,6 +15,9 @@ from ..images import is_picture_file, load, resize
 
 Crop = Literal["random", "center"]
 
+SIZE_RANGE = 1.15
+"""With ``sizes``, a photo is seen up to so many times larger or smaller."""
+
 SAMPLE_SIZE = 384
 """Long side of the pictures on the sheets in pixels."""
 
@@ -38,10 +41,19 @@ class Crops(torch.utils.data.Dataset[Sample]):
         styles: Number of styles to draw from.
         seed: Of photo, crop, mirroring and style.
         crops: "random", or "center": the largest square in the middle, not mirrored, photos in the order of ``files``.
+        sizes: Long sides that a photo is seen at, in turn for each style; style number s of a sample then stands for
+            style s // len(sizes) at sizes[s % len(sizes)], and ``min_share`` is not used.
     """
 
     def __init__(
-        self, files: Sequence[Path], size: int, min_share: float, styles: int, seed: int, crops: Crop = "random"
+        self,
+        files: Sequence[Path],
+        size: int,
+        min_share: float,
+        styles: int,
+        seed: int,
+        crops: Crop = "random",
+        sizes: Sequence[int] = (),
     ) -> None:
         self.files = list(files)
         self.size = size
@@ -49,6 +61,7 @@ class Crops(torch.utils.data.Dataset[Sample]):
         self.styles = styles
         self.seed = seed
         self.crops = crops
+        self.sizes = tuple(sizes)
 
     def __len__(self) -> int:
         return 2**40
@@ -61,7 +74,7 @@ class Crops(torch.utils.data.Dataset[Sample]):
         """
         generator = torch.Generator().manual_seed((self.seed + 1) * 1_000_003 + n)
         share, top, left, flip = torch.rand(4, generator=generator).tolist()
-        style = int(torch.randint(self.styles, (1,), generator=generator))
+        style = int(torch.randint(self.styles * max(1, len(self.sizes)), (1,), generator=generator))
         if self.crops == "center":
             share, top, left, flip = 1.0, 0.5, 0.5, 1.0
         count = len(self.files)
@@ -74,14 +87,21 @@ class Crops(torch.utils.data.Dataset[Sample]):
             if photo is None:
                 broken.append(index)
                 continue
-            crop = self._crop(photo, share, top, left)
+            crop = self._crop(photo, self._side(photo, share, style), top, left)
             return (crop.flip(3) if flip < 0.5 else crop)[0], style, broken
         return torch.zeros(3, self.size, self.size), style, broken
 
-    def _crop(self, photo: Tensor, share: float, top: float, left: float) -> Tensor:
-        """Cut a square out of a photo (1, 3, H, W) by three random numbers in [0, 1) and resize it."""
+    def _side(self, photo: Tensor, share: float, style: int) -> int:
+        """Return the side of a crop before resizing, by a random number in [0, 1)."""
+        short, long = sorted(photo.shape[2:])
+        if self.sizes and self.crops == "random":
+            long_side: float = self.sizes[style % len(self.sizes)] * SIZE_RANGE ** (2 * share - 1)  # of the whole photo
+            return max(1, min(short, round(self.size * long / long_side)))
+        return max(1, round((self.min_share + (1 - self.min_share) * share) * short))
+
+    def _crop(self, photo: Tensor, side: int, top: float, left: float) -> Tensor:
+        """Cut a square out of a photo (1, 3, H, W) by two random numbers in [0, 1) and resize it."""
         h, w = photo.shape[2:]
-        side = max(1, round((self.min_share + (1 - self.min_share) * share) * min(h, w)))
         y = round(top * (h - side))
         x = round(left * (w - side))
         crop = photo[:, :, y : y + side, x : x + side]  # (1, 3, side, side)

@@ -32,7 +32,8 @@ from .config import TrainingConfig
 from .interrupt import DeferredInterrupt, ignore_interrupts
 from .layers import InstanceNorm
 from .lock import FolderLock
-from .perceptual_loss import PerceptualLoss, identity_loss
+from .noise import PERIOD
+from .perceptual_loss import PerceptualLoss, grid_share, identity_loss
 from .photos import Crops, collate, find_photos, read_samples
 from .sheet import paint_sheet
 from .sources import check_same_sources, describe_sources, style_path
@@ -152,7 +153,8 @@ class Trainer:
         features = features or _make_features(config, self.device)
         self.extractor = features.weights_name
         self.sources = describe_sources(config, found, self.extractor)
-        styles = [style_picture(style, config.style_size).to(self.device) for style in config.styles]
+        sizes = config.sizes or (config.style_size,)
+        styles = [style_picture(style, size).to(self.device) for style in config.styles for size in sizes]
         self.loss = PerceptualLoss(config.loss_preset(), features, styles, config.compile)
         net = net.to(self.device).to(memory_format=torch.channels_last).train()
         adam = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
@@ -216,10 +218,10 @@ class Trainer:
 
         Args:
             photos: (N, 3, H, W) in [0, 1].
-            styles: Index of each photo's style, (N,).
+            styles: Index of each photo's style, (N,); with ``sizes``, of its style and size.
 
         Returns:
-            The losses before the step, without the penalty on outliers, and whether they and the gradient were finite;
+            The losses before the step, without penalties, and whether they and the gradient were finite;
             if not, nothing is changed.
         """
         identity = self.progress.step < self.config.identity_steps
@@ -231,6 +233,8 @@ class Trainer:
         penalty = self._outlier_penalty()
         if penalty is not None and not identity:  # the identity loss is so small that the penalty would hide it
             loss = loss + self.config.outlier_weight * penalty
+        if self.config.grid_weight and not identity:
+            loss = loss + self.config.grid_weight * grid_share(painted).mean()
         self.adam.zero_grad()
         self.accelerator.backward(loss)
         content, style, tv, gradient_norm = self._mean_over_processes(terms.detach())
@@ -264,8 +268,14 @@ class Trainer:
             group["lr"] = learning_rate(self.config, step)
 
     def _paint_batch(self, photos: Tensor, styles: Tensor) -> Tensor:
+        config, size, offsets = self.config, None, None
+        if config.sizes:
+            size = torch.tensor(config.sizes, device=self.device)[styles % len(config.sizes)]  # (N,)
+            styles = styles // len(config.sizes)
+        if config.noise != "none":
+            offsets = torch.randint(PERIOD, (len(photos), 2)).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            painted: Tensor = self.forward(photos, styles if len(self.config.styles) > 1 else 0)
+            painted: Tensor = self.forward(photos, styles if len(config.styles) > 1 else 0, size, offsets)
         return painted
 
     def _outlier_penalty(self) -> Tensor | None:
@@ -296,7 +306,9 @@ class Trainer:
     def _batches(self) -> Iterable[tuple[Tensor, Tensor, list[int]]]:
         """Return batches of (photos, style indices, indices of broken files), from the step reached so far."""
         config, processes = self.config, self.accelerator.num_processes
-        crops = Crops(self.photos, config.size, config.crop, len(config.styles), config.seed, config.crops)
+        crops = Crops(
+            self.photos, config.size, config.crop, len(config.styles), config.seed, config.crops, config.sizes
+        )
         per_step = config.batch * processes
         numbers = range(self.progress.step * per_step, config.steps * per_step)
         loader = torch.utils.data.DataLoader(
@@ -400,6 +412,8 @@ def _make_network(config: TrainingConfig) -> tuple[TransformerNet, list[dict[str
         "blocks": config.blocks,
         "upsample": config.upsample,
         "pixels": config.pixels,
+        "noise": config.noise,
+        "sizes": list(config.sizes),
     }
     net = TransformerNet(**settings)
     if not config.start:

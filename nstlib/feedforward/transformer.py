@@ -28,14 +28,17 @@ from ..images import Picture, Source, as_image
 from ..images import load as load_image
 from ..runtime import Precision, pick_device, pick_precision
 from .layers import ConvLayer, InstanceNorm, Norm, ResidualBlock, StyleWeights, Upsample, reflect_conv_four_at_once
+from .noise import position_noise
 
 Pixels = Literal["unit", "byte"]
+Noise = Literal["none", "input", "bottleneck"]
 Style = int | Sequence[int] | Sequence[float] | Tensor
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "norm": get_args(Norm),
     "upsample": get_args(Upsample),
     "pixels": get_args(Pixels),
+    "noise": get_args(Noise),
 }
 """Settings of ``TransformerNet`` that are names, with their values."""
 
@@ -45,6 +48,10 @@ MAXIMUM = 4096
 
 FORMAT, FORMAT_WITHOUT_CHECKSUM = "nstlib.transformer/2", "nstlib.transformer/1"
 """Names of the file formats, in the metadata of each file: the present one, and an earlier one that is still read."""
+
+NOISE_SCALES: dict[str, tuple[int, ...]] = {"none": (), "input": (1, 4, 16), "bottleneck": (1, 2, 4, 16)}
+"""Scales of the maps of noise for each value of ``noise``, in positions of the maps that they lie beside; a position of
+the bottleneck is 4 pixels wide."""
 
 MIN_SIDE = 5
 """A 9 x 9 kernel reflects 4 pixels, so a side needs 5; smaller pictures are padded to this size internally."""
@@ -61,8 +68,9 @@ class TransformerNet(nn.Module):
         styles: Number of styles that share the convolutions; more than one needs "conditional".
         width: Feature maps of the first layer; after the two strides there are 2 and 4 times as many.
         blocks: Number of residual blocks.
-        upsample: "nearest" (repeat pixels, then convolve: Odena et al. 2016) or "transposed" (as in the paper; it
-            produces checkerboards).
+        upsample: "nearest" (repeat pixels, then convolve: Odena et al. 2016), "bilinear" (interpolate, then convolve:
+            no steps from which a weave of four pixels could be made) or "transposed" (as in the paper; it produces
+            checkerboards).
         pixels: Range of the pixels inside the network.
             "unit": the first layer receives 2x - 1, and the output is 0.5 + 0.6 tanh(y), clamped to [0, 1]. The tanh
             bounds every pixel. Its range is wider than [0, 1], like Johnson's 150 tanh, because a range of exactly
@@ -70,6 +78,12 @@ class TransformerNet(nn.Module):
             normalisation after the first layer removes any other scale and shift.
             "byte": [0, 255], and the output is unbounded before the clamp, as the checkpoints of pytorch/examples
             expect it.
+        noise: Where maps of noise lie beside the maps that are computed from the picture, so that flat areas are
+            painted with strokes and not with one tile that repeats: "none", "input" (beside the picture) or
+            "bottleneck" (before the residual blocks: a sixteenth of the positions). See ``position_noise``.
+        sizes: Long sides of pictures, increasing, for which each style has a scale and a shift of its own in every
+            normalisation; between them both are interpolated over the logarithm of the long side. So strokes grow with
+            the picture. Empty: the same for all sizes.
 
     Attributes:
         config: The arguments above by name, as stored in files.
@@ -87,6 +101,8 @@ class TransformerNet(nn.Module):
         blocks: int = 5,
         upsample: Upsample = "nearest",
         pixels: Pixels = "unit",
+        noise: Noise = "none",
+        sizes: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
@@ -96,17 +112,24 @@ class TransformerNet(nn.Module):
             "blocks": blocks,
             "upsample": upsample,
             "pixels": pixels,
+            "noise": noise,
+            "sizes": list(sizes),
         }
         _check_config(self.config)
         self.card: dict[str, Any] = {}
         self.styles = styles
         self.pixels = pixels
-        self.first = ConvLayer(3, width, 9, norm, styles)
-        self.down1 = ConvLayer(width, 2 * width, 3, norm, styles, stride=2)
-        self.down2 = ConvLayer(2 * width, 4 * width, 3, norm, styles, stride=2)
-        self.blocks = nn.ModuleList(ResidualBlock(4 * width, norm, styles) for _ in range(blocks))
-        self.up1 = ConvLayer(4 * width, 2 * width, 3, norm, styles, upsample=upsample)
-        self.up2 = ConvLayer(2 * width, width, 3, norm, styles, upsample=upsample)
+        self.noise = noise
+        self.sizes = tuple(sizes)
+        rows = styles * max(1, len(sizes))  # of scales and shifts: the sizes of the first style, of the second ...
+        maps = len(NOISE_SCALES[noise])
+        self.first = ConvLayer(3 + (maps if noise == "input" else 0), width, 9, norm, rows)
+        self.down1 = ConvLayer(width, 2 * width, 3, norm, rows, stride=2)
+        self.down2 = ConvLayer(2 * width, 4 * width, 3, norm, rows, stride=2)
+        self.mix = nn.Conv2d(4 * width + maps, 4 * width, 1) if noise == "bottleneck" else None
+        self.blocks = nn.ModuleList(ResidualBlock(4 * width, norm, rows) for _ in range(blocks))
+        self.up1 = ConvLayer(4 * width, 2 * width, 3, norm, rows, upsample=upsample)
+        self.up2 = ConvLayer(2 * width, width, 3, norm, rows, upsample=upsample)
         self.last = nn.Conv2d(width, 3, 9, padding=4, padding_mode="reflect")
 
     @classmethod
@@ -118,7 +141,9 @@ class TransformerNet(nn.Module):
         """
         return cls(**{"width": 16, "blocks": 5, **settings})
 
-    def forward(self, images: Tensor, style: Style = 0) -> Tensor:
+    def forward(
+        self, images: Tensor, style: Style = 0, size: float | Tensor | None = None, offsets: Tensor | None = None
+    ) -> Tensor:
         """Return stylised pictures.
 
         Args:
@@ -126,6 +151,10 @@ class TransformerNet(nn.Module):
                 each frame of a video, would wait for the GPU; ``stylize`` checks it.
             style: An index for the whole batch, an index for each picture (N,), or weights (styles,) or (N, styles)
                 that are not negative and sum to one. Weights mix scales and shifts, which mixes the styles.
+            size: Long side of the whole picture in pixels, if the images are parts of it, or another one for larger or
+                smaller strokes; a number or (N,). It matters for networks with several ``sizes`` only.
+            offsets: Where the noise of each image begins, whole numbers (N, 2); by default all begin at zero, and the
+                same picture is always painted in the same way.
 
         Returns:
             (N, 3, H, W), float32 in [0, 1].
@@ -141,23 +170,36 @@ class TransformerNet(nn.Module):
         h, w = images.shape[2:]
         if min(h, w) < MIN_SIDE:
             images = F.pad(images, (0, max(0, MIN_SIDE - w), 0, max(0, MIN_SIDE - h)), mode="replicate")
-        return self.run(images, style_weights)[:, :, :h, :w]
+        return self.run(images, style_weights, size, offsets)[:, :, :h, :w]
 
-    def run(self, images: Tensor, style_weights: StyleWeights = 0) -> Tensor:
+    def run(
+        self,
+        images: Tensor,
+        style_weights: StyleWeights = 0,
+        size: float | Tensor | None = None,
+        offsets: Tensor | None = None,
+    ) -> Tensor:
         """Return stylised pictures, without the checks of ``forward``.
 
         Args:
             images: Floats (N, 3, H, W) in [0, 1] with H and W of at least ``MIN_SIDE``.
             style_weights: An index for the whole batch, or weights (1, styles) or (N, styles).
+            size: See ``forward``.
+            offsets: See ``forward``.
         """
         h, w = images.shape[2:]
+        style_weights = self._row_weights(style_weights, images, size)
         x = images * 2 - 1 if self.pixels == "unit" else images * 255
+        if self.noise == "input":
+            x = self._with_noise(x, offsets)  # (N, 6, H, W)
         x = x.to(self.last.weight.dtype).contiguous(memory_format=torch.channels_last)
         # Each stride rounds odd sides up, so for sides that are no multiple of 4 the result has up to 3 rows and
         # columns too many at the far end; they are cut off.
         x = self.first(x, style_weights)  # (N, width, H, W)
         x = self.down1(x, style_weights)  # (N, 2 * width, H/2, W/2)
         x = self.down2(x, style_weights)  # (N, 4 * width, H/4, W/4)
+        if self.mix is not None:
+            x = self.mix(self._with_noise(x, offsets))  # (N, 4 * width, H/4, W/4)
         for block in self.blocks:
             x = block(x, style_weights)
         x = self.up1(x, style_weights)  # (N, 2 * width, H/2, W/2)
@@ -170,6 +212,24 @@ class TransformerNet(nn.Module):
             return clamped
         # In training the clamp passes gradients unchanged; otherwise a pixel beyond white could never come back.
         return clamped.detach() + (y - y.detach())
+
+    def _with_noise(self, x: Tensor, offsets: Tensor | None) -> Tensor:
+        """Return maps (N, C, H, W) with those of the noise behind them."""
+        n, _, h, w = x.shape
+        noise = position_noise(h, w, NOISE_SCALES[self.noise], offsets).to(x.device, x.dtype)
+        return torch.cat([x, noise.expand(n, -1, -1, -1)], 1)
+
+    def _row_weights(self, style_weights: StyleWeights, images: Tensor, size: float | Tensor | None) -> StyleWeights:
+        """Return weights of the rows of scales and shifts, (1 or N, styles * sizes), from those of the styles."""
+        if len(self.sizes) < 2:
+            return style_weights
+        by_style = style_weights
+        if isinstance(by_style, int):
+            by_style = F.one_hot(torch.tensor([by_style], device=images.device), self.styles).float()  # (1, styles)
+        if size is None:
+            size = torch.stack([_as_tensor(side, images) for side in images.shape[2:]]).max()
+        by_size = _interpolation_weights(self.sizes, torch.as_tensor(size, device=images.device).reshape(-1))
+        return (by_style[:, :, None] * by_size[:, None]).flatten(1)
 
     def _style_weights(self, style: Style, images: Tensor) -> StyleWeights:
         """Check a style; return an index for the whole batch as it is, and all others as weights (1 or N, styles)."""
@@ -224,10 +284,11 @@ class TransformerNet(nn.Module):
         self._style_weights(style, self.last.weight)  # checks it
         net = TransformerNet(**{**self.config, "norm": "instance", "styles": 1})
         shapes = {name: value.shape for name, value in net.state_dict().items()}
+        rows = max(1, len(self.sizes))
         state = {}
         for name, value in self.state_dict().items():
             shared = value.shape == shapes[name]
-            state[name] = value if shared else value[style][None]  # scales and shifts: (styles, C) -> (1, C)
+            state[name] = value if shared else value[style * rows :][:rows]  # scales and shifts: (.., C) -> (rows, C)
         net.load_state_dict(state)
         return net
 
@@ -327,6 +388,22 @@ class TransformerNet(nn.Module):
         return net
 
 
+def _as_tensor(side: int, like: Tensor) -> Tensor:
+    """Return a side of a picture as a float, in a way that ONNX keeps free."""
+    return torch.arange(side, device=like.device).max().float() + 1
+
+
+def _interpolation_weights(sizes: Sequence[int], long_sides: Tensor) -> Tensor:
+    """Return weights of ``sizes``, (N, len(sizes)), that interpolate linearly over the logarithm of long sides (N,)."""
+    nodes = torch.tensor(sizes, dtype=torch.float32, device=long_sides.device).log2()
+    at = long_sides.float().log2().clamp(nodes[0], nodes[-1])[:, None]  # (N, 1)
+    gaps = nodes.diff()  # (len(sizes) - 1,)
+    rising = torch.cat(
+        [torch.ones_like(at), ((at - nodes[:-1]) / gaps).clamp(0, 1)], 1
+    )  # how much each node is reached
+    return rising - torch.cat([rising[:, 1:], torch.zeros_like(at)], 1)
+
+
 def _checksum(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     """Return the SHA-256 of weights, configuration and card; safetensors files have no checksum of their own."""
     digest = hashlib.sha256()
@@ -374,6 +451,11 @@ def _check_config(config: dict[str, Any]) -> None:
             raise SettingError(f"{name} {config[name]!r} is unknown; use one of {', '.join(known)}.")
     for name, least in MINIMUM.items():
         config[name] = whole_number(name, config[name], least, MAXIMUM)
+    sizes = config["sizes"]
+    if not all(isinstance(size, int) and size > 0 for size in sizes) or sorted(set(sizes)) != sizes:
+        raise SettingError(f"sizes are {sizes!r:.60}; use whole numbers above 0 that increase.")
+    if len(sizes) > 1 and config["norm"] == "batch":
+        raise SettingError("norm 'batch' has one scale and shift; use norm 'instance' or 'conditional' with sizes.")
     if config["styles"] > 1 and config["norm"] != "conditional":
         raise SettingError(f"norm {config['norm']!r} holds one style, not {config['styles']}; use norm='conditional'.")
 
