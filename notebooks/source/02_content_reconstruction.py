@@ -3,7 +3,7 @@
 #
 # *Question*: How much of a photo survives in each layer?
 #
-# *Time*: 50 minutes to read and work; computing: 2.5 minutes on a slow processor (AVX2), 2 on one with bfloat16.
+# *Time*: 55 minutes to read and work; computing: 2.5 minutes on a slow processor (AVX2), 2 on one with bfloat16.
 #
 # A layer of VGG turns a photo into activations. In this lesson you go the other way: you keep the activations of one
 # layer, start from noise, and change the pixels until the noise has the same activations. What comes back was in the

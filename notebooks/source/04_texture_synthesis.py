@@ -3,7 +3,7 @@
 #
 # *Question*: Can numbers alone paint new brush strokes?
 #
-# *Time*: 60 minutes to read and work; computing: 5 minutes on a slow processor (AVX2), 3 on one with bfloat16.
+# *Time*: 60 minutes to read and work; computing: 3.5 minutes on a slow processor (AVX2), 3.5 on one with bfloat16.
 #
 # In lesson 03 you computed the Gram matrices of a painting: for five layers, a table that says how strongly each pair
 # of channels is active together, without positions. Here we discard the painting, keep these tables, and look for a

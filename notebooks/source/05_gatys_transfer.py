@@ -3,7 +3,7 @@
 #
 # *Question*: How do content and style become one picture?
 #
-# *Time*: 70 minutes to read and work; computing: 5 minutes on a slow processor (AVX2), 3 on one with bfloat16.
+# *Time*: 70 minutes to read and work; computing: 4 minutes on a slow processor (AVX2), 4 on one with bfloat16.
 #
 # You need lessons 01 to 04: layers of VGG, the content loss, the Gram matrix, and a loop that moves pixels. In this
 # lesson you

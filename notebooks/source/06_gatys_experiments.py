@@ -3,7 +3,7 @@
 #
 # *Question*: Which of the many choices matter, and which do not?
 #
-# *Time*: 65 minutes to read and work; computing: 5 minutes on a slow processor (AVX2), 3 on one with bfloat16.
+# *Time*: 65 minutes to read and work; computing: 5 minutes on a slow processor (AVX2), 5 on one with bfloat16.
 #
 # Style transfer has a dozen settings: pooling, layers, weights, steps, sizes, the optimizer. The five reports changed
 # many of them, each on one or two pairs of pictures. Two of the reports met something that they could not explain: a
