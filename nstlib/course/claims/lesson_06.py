@@ -46,7 +46,7 @@ def deep_style_needs_deep_layers(rows: Sequence[Sequence[Any]]) -> None:
 def content_and_style_at_one_layer_disagree_most(losses: Sequence[Sequence[float]], profile: str) -> None:
     """Assert for each content weight that the style loss at pool3 is largest with the content at pool3.
 
-    For the largest weight, pool4 and pool5 have the two smallest losses. A few steps show the first for this weight only.
+    For the largest weight, pool4 and pool5 have the two smallest losses. Few steps show the first for this weight only.
     """
     assert max(losses[-1]) == losses[-1][2], losses
     if profile != SMOKE:
