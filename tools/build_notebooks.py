@@ -70,6 +70,9 @@ JPEG_QUALITY = 85
 SMALLER = ((1.0, 75), (1.0, 66), (1.0, 56), (0.75, 66), (0.6, 54))
 """What is tried in turn with the pictures of a notebook that is too large: scale of their sides, quality."""
 
+LEAST_EMBEDDED_QUALITY = 54
+"""Pictures within HTML have one pixel per pixel of the page, so they keep their size and at least this quality."""
+
 EMBEDDED_JPEG = re.compile(r"(data:image/jpeg;base64,)([A-Za-z0-9+/=]+)")
 """A picture within HTML, such as one of a slider."""
 
@@ -168,7 +171,7 @@ def _as_jpeg(png: str) -> str:
 def with_smaller_pictures(notebook: NotebookNode, scale: float, quality: int) -> NotebookNode:
     """Return a copy of a notebook whose JPEG pictures have fewer bytes; they are as wide on the page as before.
 
-    Pictures within HTML, which have one pixel per pixel of the page, keep their size and a quality of 54 or more.
+    Pictures within HTML keep their size; see ``LEAST_EMBEDDED_QUALITY``.
     """
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
@@ -178,7 +181,8 @@ def with_smaller_pictures(notebook: NotebookNode, scale: float, quality: int) ->
                 data["image/jpeg"] = _smaller(data["image/jpeg"], scale, quality)
             if "text/html" in data:
                 data["text/html"] = EMBEDDED_JPEG.sub(
-                    lambda found: found[1] + _smaller(found[2], 1.0, max(quality, 54)), data["text/html"]
+                    lambda found: found[1] + _smaller(found[2], 1.0, max(quality, LEAST_EMBEDDED_QUALITY)),
+                    data["text/html"],
                 )
     return notebook
 

@@ -9,6 +9,9 @@ PHOTOS is a folder of photos. PAINTINGS is a folder with the five paintings of `
 style, such as waves. FILE is the network that a training wrote, such as WORK/waves_slim_2/network.safetensors. With
 --teacher FILE, the loss uses the real VGG-19, whose first layers FILE contains, for the style at relu1_1 to relu3_1,
 and the compact extractor for all else. Each stage can be interrupted; --resume continues it.
+
+The networks in the package were trained by an earlier version of this program; their cards hold those settings. The
+numbers of steps below are first guesses: no training with them has ended yet.
 """
 
 from __future__ import annotations
@@ -123,7 +126,7 @@ def run(args: argparse.Namespace, kind: str, name: str) -> TransformerNet:
         if not (output / "network.safetensors").exists():
             features = None
             if args.teacher:
-                first, second = (
+                first, second = (  # with bfloat16 from conv1_2 on, to save time
                     VGGFeatures(weights=weights, pooling="avg", float32_until="conv1_1")
                     for weights in (args.teacher, "compact")
                 )

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 
 from nstlib import VGGFeatures, content_loss, reconstruct, total_variation
-from nstlib.course import anatomy, check, curve, diagrams, figures, profile_for, show
+from nstlib.course import anatomy, check, curve, diagrams, exercises, figures, profile_for, show
 from nstlib.course.interactive import slide, wipe
 from nstlib.course.tasks import lesson_02 as solved
 from nstlib.data import gallery
@@ -665,7 +665,7 @@ formula
 start = torch.rand(photo.shape, generator=torch.Generator().manual_seed(0))
 before = features(start.to(device), ["conv3_1"])["conv3_1"]
 wanted = features(photo.to(device), ["relu3_1"])["relu3_1"]
-gradient = (my_gradient if formula.ok else solved.gradient_by_formula)(before, wanted)
+gradient = (my_gradient if formula.ok else exercises.content_gradient)(before, wanted)
 stuck = ((wanted > 0) & (gradient == 0)).sum() / (wanted > 0).sum()
 print(f"{stuck:.0%} of the activations that should be positive have gradient zero at the start")
 
